@@ -1,0 +1,3 @@
+//! Packets between Pushpin-compatible programs over ZeroMQ.
+
+pub mod tnetstring;
