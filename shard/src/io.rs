@@ -1,7 +1,9 @@
 //! What the shard does: queues between threads, sockets, rings. Nothing here decides policy.
 
+pub mod broadcast;
 pub mod bus;
 pub mod clock;
 pub mod park;
 pub mod readiness;
+pub mod reports;
 pub mod sys;
