@@ -13,6 +13,8 @@ mod host;
 mod request;
 mod response;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use std::mem::MaybeUninit;
 

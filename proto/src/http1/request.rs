@@ -44,7 +44,7 @@ pub fn parse_request<'h, 'b>(
 }
 
 /// A request head: the request line, its fields in order, and what follows from them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestHead<'h, 'b> {
     /// The method, case kept. Never `CONNECT`.
     pub method: &'b str,

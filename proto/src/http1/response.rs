@@ -49,7 +49,7 @@ pub fn parse_response<'h, 'b>(
 }
 
 /// A response head: the status line, its fields in order, and what follows from them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResponseHead<'h, 'b> {
     /// The version of the status line.
     pub version: Version,
