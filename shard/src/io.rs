@@ -4,6 +4,8 @@ pub mod broadcast;
 pub mod bus;
 pub mod clock;
 pub mod park;
+pub mod preflight;
 pub mod readiness;
 pub mod reports;
 pub mod sys;
+pub mod tls;

@@ -123,7 +123,9 @@ impl Readiness {
     /// # Errors
     /// The kernel's: io_uring is forbidden, or no memory or descriptor is left.
     pub fn new(depth: u32) -> io::Result<Self> {
-        Ok(Self::over(Ring::new(depth, COMPLETIONS_MAX)?))
+        let ring = Ring::new(depth, COMPLETIONS_MAX)?;
+        log::debug!("readiness by {ring:?}");
+        Ok(Self::over(ring))
     }
 
     pub(crate) fn over(ring: Ring) -> Self {

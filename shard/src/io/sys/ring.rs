@@ -98,11 +98,6 @@ impl Ring {
         })
     }
 
-    /// How the kernel runs this ring's work.
-    pub(crate) fn mode(&self) -> Mode {
-        self.mode
-    }
-
     /// The eventfd; blocking, for a reader that waits.
     pub(crate) fn wake_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
