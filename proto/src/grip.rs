@@ -6,14 +6,21 @@
 //!
 //! No rule about holding is here: what a hold does with an instruct or an item is the shard's.
 
+mod draft;
 mod fields;
+mod grammar;
 mod instruct;
 mod item;
+mod keep_alive;
 pub mod link;
+mod members;
 mod overlay;
 pub mod patch;
 mod publish;
 mod shape;
+#[cfg(test)]
+pub(crate) mod test_random;
+mod tree;
 
 pub use fields::decode_fields;
 pub use instruct::{

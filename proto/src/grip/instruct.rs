@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::grip::ShapeError;
+use super::{is_grip_name, shape::ShapeError};
+use crate::http::reason_phrase;
 
 /// Default of a response hold's timeout, in seconds.
 pub const HOLD_TIMEOUT_S_DEFAULT: u32 = 55;
@@ -23,6 +24,16 @@ pub const TIMEOUT_S_MAX: u32 = 2_147_483;
 pub const FILTERS_MAX: usize = 5;
 /// Greatest status code that an instruct or an item may name.
 pub const STATUS_CODE_MAX: u16 = 999;
+
+/// Brings a timeout into its bounds; `None` if it is negative.
+pub(super) fn clamp_timeout_s(seconds: i64, min: u32) -> Option<u32> {
+    let seconds = u64::try_from(seconds).ok()?;
+    Some(
+        u32::try_from(seconds)
+            .unwrap_or(TIMEOUT_S_MAX)
+            .clamp(min, TIMEOUT_S_MAX),
+    )
+}
 
 /// One channel of an instruct.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +108,16 @@ pub struct Status {
     pub reason: Cow<'static, [u8]>,
 }
 
+impl Status {
+    /// `code` with `reason`, or with the standard phrase if that is absent or empty.
+    pub(super) fn new(code: u16, reason: Option<Vec<u8>>) -> Self {
+        let reason = reason
+            .filter(|reason| !reason.is_empty())
+            .map_or_else(|| Cow::Borrowed(reason_phrase(code).as_bytes()), Cow::Owned);
+        Self { code, reason }
+    }
+}
+
 /// Fields and content that the JSON form puts in place of those of the backend's response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstructResponse {
@@ -126,6 +147,53 @@ pub struct Instruct {
     pub gone: Option<Link>,
     /// JSON form only: takes the place of all fields and the content of the backend's response.
     pub response: Option<InstructResponse>,
+}
+
+impl Instruct {
+    /// The channels named, with or without a hold.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        self.hold
+            .as_ref()
+            .map_or(&self.channels, |hold| &hold.channels)
+    }
+
+    /// The subscription variables given, with or without a hold.
+    #[must_use]
+    pub fn meta(&self) -> &[(String, Option<String>)] {
+        self.hold.as_ref().map_or(&self.meta, |hold| &hold.meta)
+    }
+
+    /// Whether a field called `name` of the backend's response reaches the client: no `Grip-`
+    /// field, no field of framing or of the hop, and none that the expose list leaves out.
+    ///
+    /// With [`Instruct::response`] no field of the backend does; that is the caller's to see.
+    #[must_use]
+    pub fn keeps_field(&self, name: &str) -> bool {
+        if is_grip_name(name) || is_framing_name(name) {
+            return false;
+        }
+        match &self.expose {
+            Some(exposed) => exposed.iter().any(|other| other.eq_ignore_ascii_case(name)),
+            None => true,
+        }
+    }
+}
+
+/// Whether `name` is a field that is computed anew for every response.
+pub(super) fn is_framing_name(name: &str) -> bool {
+    // The content's coding is dropped too while the content stays: safe only because the
+    // request's Accept-Encoding was removed (Pushpin does so).
+    const NAMES: [&str; 5] = [
+        "connection",
+        "keep-alive",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+    ];
+    NAMES
+        .iter()
+        .any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
 /// Why an instruct cannot be obeyed. The client gets a 502; the text is for debug mode and the log.
