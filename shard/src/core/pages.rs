@@ -248,3 +248,6 @@ fn key_of(number: usize, position: u8) -> u32 {
 const fn split(key: u32) -> (usize, u8) {
     ((key >> ROW_BITS) as usize, key as u8)
 }
+
+#[cfg(test)]
+mod tests;

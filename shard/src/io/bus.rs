@@ -172,3 +172,6 @@ impl Wake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
