@@ -106,3 +106,55 @@ fn list(cores: &[usize]) -> String {
         .collect::<Vec<_>>()
         .join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_sorted_and_has_no_doubles() {
+        assert_eq!(
+            CoreSet::parse("6, 0-3,2"),
+            Ok(CoreSet::Listed(vec![0, 1, 2, 3, 6]))
+        );
+        assert_eq!(
+            CoreSet::from_numbers(vec![1, 0, 1]),
+            Ok(CoreSet::Listed(vec![0, 1]))
+        );
+    }
+
+    #[test]
+    fn all_means_what_is_available() {
+        assert_eq!(
+            CoreSet::parse("all").unwrap().choose(&[2, 5]),
+            Ok(vec![2, 5])
+        );
+    }
+
+    #[test]
+    fn chosen_cores_must_be_available() {
+        let set = CoreSet::parse("0-1").unwrap();
+        assert_eq!(set.choose(&[0, 1, 2]), Ok(vec![0, 1]));
+        let error = set.choose(&[0, 2]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "core 1 is not available here; available: 0,2"
+        );
+    }
+
+    #[test]
+    fn texts_that_are_no_list_are_refused() {
+        for text in [
+            "", "ALL", "a", "1-", "-1", "3-1", "1,,2", "+1", "1-2-3", "0x1", "4096",
+        ] {
+            assert_eq!(CoreSet::parse(text), Err(CoresError::BadList), "{text:?}");
+        }
+        assert_eq!(CoreSet::from_numbers(Vec::new()), Err(CoresError::BadList));
+    }
+
+    #[test]
+    fn the_greatest_core_number_is_a_limit() {
+        assert!(CoreSet::parse("4095").is_ok());
+        assert!(CoreSet::from_numbers(vec![4096]).is_err());
+    }
+}

@@ -95,3 +95,93 @@ fn members<'v>(values: &[&'v [u8]]) -> impl Iterator<Item = &'v [u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|member| !member.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const PEER: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)));
+    const THREE: &[&[u8]] = &[b"1.1.1.1, 2.2.2.2", b"3.3.3.3"];
+
+    fn applied(rule: &str, values: &[&[u8]], peer: Option<IpAddr>) -> Option<String> {
+        let value = ForwardedRule::parse(rule).unwrap().apply(values, peer)?;
+        Some(String::from_utf8(value).unwrap())
+    }
+
+    #[test]
+    fn each_rule_gives_one_field() {
+        let cases = [
+            ("", "1.1.1.1, 2.2.2.2, 3.3.3.3"),
+            ("append", "1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9"),
+            ("truncate:1,append", "3.3.3.3, 10.0.0.9"),
+            ("append, truncate:1", "3.3.3.3, 10.0.0.9"),
+            ("truncate:0, append", "10.0.0.9"),
+            ("truncate:2", "2.2.2.2, 3.3.3.3"),
+            ("truncate:9", "1.1.1.1, 2.2.2.2, 3.3.3.3"),
+        ];
+        for (rule, expected) in cases {
+            assert_eq!(
+                applied(rule, THREE, PEER).as_deref(),
+                Some(expected),
+                "{rule:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn there_is_no_empty_field() {
+        assert_eq!(applied("", &[], PEER), None);
+        assert_eq!(applied("", &[b"", b" , "], PEER), None);
+        assert_eq!(applied("truncate:0", THREE, PEER), None);
+    }
+
+    #[test]
+    fn a_client_on_a_unix_socket_appends_nothing() {
+        assert_eq!(applied("append", &[], None), None);
+        assert_eq!(
+            applied("append", &[b"1.1.1.1"], None).as_deref(),
+            Some("1.1.1.1")
+        );
+    }
+
+    #[test]
+    fn an_ipv4_client_of_an_ipv6_listener_is_written_as_ipv4() {
+        let mapped = Some("::ffff:10.0.0.9".parse().unwrap());
+        assert_eq!(applied("append", &[], mapped).as_deref(), Some("10.0.0.9"));
+    }
+
+    #[test]
+    fn wrong_members_are_named() {
+        for rule in [
+            "apend",
+            "truncate",
+            "truncate:",
+            "truncate:x",
+            "truncate:-1",
+            "append,,",
+        ] {
+            let error = ForwardedRule::parse(rule).expect_err(rule).to_string();
+            assert!(
+                error.starts_with("expected a comma list"),
+                "{rule:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_logical_peer_is_the_first_address_if_the_rule_believes_it() {
+        let first = Some("1.1.1.1".parse().unwrap());
+        let peer = |rule: &str, values| {
+            ForwardedRule::parse(rule)
+                .unwrap()
+                .logical_peer(values, PEER)
+        };
+        assert_eq!(peer("", THREE), first);
+        assert_eq!(peer("append", THREE), first);
+        assert_eq!(peer("truncate:0,append", THREE), PEER);
+        assert_eq!(peer("", &[b"unknown, 1.1.1.1"]), PEER);
+        assert_eq!(peer("", &[]), PEER);
+    }
+}

@@ -284,3 +284,59 @@ impl Default for Zmq {
         zmq
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(uid: u32, runtime_dir: Option<&str>) -> User {
+        User {
+            uid,
+            runtime_dir: runtime_dir.map(PathBuf::from),
+            temp_dir: "/tmp".into(),
+        }
+    }
+
+    #[test]
+    fn without_a_file_everybody_gets_a_folder_they_may_write_to() {
+        let cases = [
+            (user(0, None), "/run/pincushion"),
+            (user(0, Some("/run/user/0")), "/run/pincushion"),
+            (user(7, Some("/run/user/7")), "/run/user/7/pincushion"),
+            (user(7, None), "/tmp/pincushion-7"),
+        ];
+        for (user, expected) in cases {
+            let config = Config::embedded(&user);
+            assert_eq!(config.run_dir, Path::new(expected), "{user:?}");
+            assert_eq!(
+                config.zmq.stats,
+                Some(format!("ipc://{expected}/pincushion-stats"))
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_file_only_the_folder_differs_from_the_defaults() {
+        assert_eq!(Config::embedded(&user(0, None)), Config::default());
+    }
+
+    #[test]
+    fn the_default_route_is_the_test_handler() {
+        let (table, errors) = Config::default().load_routes().unwrap();
+        assert!(errors.is_empty());
+        assert_eq!(table.routes()[0].targets[0].kind, crate::TargetKind::Test);
+    }
+
+    #[test]
+    fn a_routes_file_that_is_not_there_is_named() {
+        let config = Config {
+            routes_file: Some("/nowhere/routes".into()),
+            ..Config::default()
+        };
+        let error = config.load_routes().unwrap_err().to_string();
+        assert!(
+            error.starts_with("/nowhere/routes: cannot be read: "),
+            "{error}"
+        );
+    }
+}

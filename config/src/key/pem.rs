@@ -33,7 +33,8 @@ const ALGORITHM_END_MAX: usize = 48;
 pub(super) fn parse(text: &str, key_use: KeyUse) -> Result<Key, KeyError> {
     let (label, der) = block(text)?;
     match (label, key_use) {
-        ("EC PRIVATE KEY", _) => Err(KeyError::Sec1),
+        // `openssl ecparam -genkey` writes the parameters before a SEC1 key.
+        ("EC PRIVATE KEY" | "EC PARAMETERS", _) => Err(KeyError::Sec1),
         ("ENCRYPTED PRIVATE KEY", _) => Err(KeyError::Encrypted),
         ("PRIVATE KEY", KeyUse::Sign) | ("PUBLIC KEY", KeyUse::Verify) => {
             with_algorithm(text, &der)
