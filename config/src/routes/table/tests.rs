@@ -176,3 +176,82 @@ fn the_addresses_of_a_name_are_limited() {
     table.resolve(&mut |_, _| vec!["10.0.0.1:80".parse().unwrap(); ADDRESSES_MAX + 1]);
     assert_eq!(table.routes()[0].targets[0].resolved.len(), ADDRESSES_MAX);
 }
+
+/// The rule of the reference, one route after the other: what `find` must agree with.
+fn served_by_the_rule<'t>(table: &'t RouteTable, query: &RouteQuery<'_>) -> Option<&'t Arc<Route>> {
+    let of = |domain: &'static str| {
+        let routes = table.routes().iter();
+        routes.filter(move |route| route.condition.domain == domain)
+    };
+    let domain = if query.host == "a" && of("a").next().is_some() {
+        "a"
+    } else {
+        "*"
+    };
+    let mut best: Option<&Arc<Route>> = None;
+    for route in of(domain) {
+        if !route.condition.fits(query.path, query.is_ssl, query.is_ws) {
+            continue;
+        }
+        if best.is_none_or(|best| route.condition.rank() > best.condition.rank()) {
+            best = Some(route);
+        }
+    }
+    best
+}
+
+#[test]
+fn the_search_agrees_with_the_rule_for_any_set_of_routes() {
+    let mut lines = Vec::new();
+    for domain in ["a", "*"] {
+        for proto in ["", ",proto=ws", ",proto=http"] {
+            for ssl in ["", ",ssl=yes", ",ssl=no"] {
+                for path in ["", ",path_beg=/x", ",path_beg=/x/y"] {
+                    lines.push(format!("{domain}{proto}{ssl}{path} test"));
+                }
+            }
+        }
+    }
+    // A fixed walk through the subsets; each bit of the state decides about one line.
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    for round in 0..500 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let start = lines.len() / 2 * (round % 2);
+        let mut chosen = lines.clone();
+        chosen.rotate_left(start);
+        let chosen = chosen
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| state >> bit & 1 == 1);
+        let text: Vec<_> = chosen.map(|(_, line)| line.as_str()).collect();
+        let table = table(&text.join("\n"));
+        for case in 0..24 {
+            let query = RouteQuery {
+                host: if case & 1 == 1 { "a" } else { "b" },
+                path: ["/", "/x", "/x/y/z"][case >> 3],
+                is_ssl: case & 2 == 2,
+                is_ws: case & 4 == 4,
+            };
+            let found = table.find(&query).map(|route| route.line);
+            let expected = served_by_the_rule(&table, &query).map(|route| route.line);
+            assert_eq!(found, expected, "{query:?} in\n{}", text.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn a_line_cut_anywhere_is_read_or_reported() {
+    let line =
+        "é.b,proto=ws,path_beg=/x,\"header=X-É: \\\"1\\\"\" [::1]:80,sub=ü zhttp/ipc://x # end";
+    for (cut, _) in line.char_indices() {
+        let (table, errors) = RouteTable::parse(&line[..cut], Path::new(""));
+        assert!(table.routes().len() + errors.len() <= 1, "cut at {cut}");
+        assert_eq!(
+            table.routes().is_empty() && errors.is_empty(),
+            cut == 0,
+            "cut at {cut}"
+        );
+    }
+}
