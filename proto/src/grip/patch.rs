@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::tree::to_value;
 use crate::zhttp::tnetstring::Tnet;
 
-/// Values, and bytes of strings and names in them, that the operations of one patch may put in.
-/// Copies of copies would otherwise double with every operation.
-const INSERTED_MAX: usize = 4_000_000;
+/// What the `copy` operations of one patch may put in, weighed by [`measure`]: copies of copies
+/// would otherwise double with every operation. What others put in is bounded by the item.
+const COPIED_MAX: usize = 1_000_000;
+/// What a list or an object weighs by itself; other values weigh 1, strings and names their bytes.
+const CONTAINER_WEIGHT: usize = 32;
 /// Lists and objects within each other, in values that operations put in, the levels above
 /// included: deep ones would exhaust the stack.
 const DEPTH_MAX: usize = 256;
@@ -139,7 +141,10 @@ pub fn apply(ops: &[PatchOp], body: &[u8]) -> Result<Vec<u8>, PatchError> {
     if !is_container(&root) {
         return Err(PatchError::NotContainer);
     }
-    let mut document = Document { root, inserted: 0 };
+    let mut document = Document {
+        root,
+        copies_left: COPIED_MAX,
+    };
     for op in ops {
         document.apply(op)?;
     }
@@ -163,8 +168,8 @@ const fn is_container(value: &Value) -> bool {
 /// The document while operations are applied to it.
 struct Document {
     root: Value,
-    /// Values that operations have put in so far; see [`INSERTED_MAX`].
-    inserted: usize,
+    /// What may still be copied; see [`COPIED_MAX`].
+    copies_left: usize,
 }
 
 impl Document {
@@ -184,10 +189,11 @@ impl Document {
             PatchOp::Copy { from, path } => {
                 let path = segments(path)?;
                 let found = self.at(&segments(from)?)?;
-                // Measured before it is cloned: copies of copies double with every operation.
-                let inserted = grown(self.inserted, found, path.len())?;
+                // Measured before it is cloned.
+                let mut copies_left = self.copies_left;
+                measure(found, depth_left(&path), &mut copies_left)?;
                 let value = found.clone();
-                self.inserted = inserted;
+                self.copies_left = copies_left;
                 self.put(&path, value)
             }
             PatchOp::Test { path, value } => {
@@ -235,7 +241,8 @@ impl Document {
     }
 
     fn insert(&mut self, path: &[String], value: Value) -> Result<(), PatchError> {
-        self.inserted = grown(self.inserted, &value, path.len())?;
+        let mut unlimited = usize::MAX;
+        measure(&value, depth_left(path), &mut unlimited)?;
         self.put(path, value)
     }
 
@@ -310,16 +317,19 @@ fn index(segment: &str) -> Result<usize, PatchError> {
         .ok_or(PatchError::Missing)
 }
 
-/// `inserted` and the size of `value`, which is to be put `depth` levels below the root.
-fn grown(inserted: usize, value: &Value, depth: usize) -> Result<usize, PatchError> {
-    let mut left = INSERTED_MAX.saturating_sub(inserted);
-    measure(value, DEPTH_MAX.saturating_sub(depth), &mut left)?;
-    Ok(INSERTED_MAX - left)
+/// How deep a value at `path` may be.
+const fn depth_left(path: &[String]) -> usize {
+    DEPTH_MAX.saturating_sub(path.len())
 }
 
+/// Takes the weight of `value` off `left`.
 fn measure(value: &Value, depth_left: usize, left: &mut usize) -> Result<(), PatchError> {
-    let own_size = 1 + value.as_str().map_or(0, str::len);
-    *left = left.checked_sub(own_size).ok_or(PatchError::TooLarge)?;
+    let own_weight = match value {
+        Value::Array(_) | Value::Object(_) => CONTAINER_WEIGHT,
+        Value::String(text) => 1 + text.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    };
+    *left = left.checked_sub(own_weight).ok_or(PatchError::TooLarge)?;
     if !is_container(value) {
         return Ok(());
     }
