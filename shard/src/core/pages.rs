@@ -3,9 +3,10 @@
 //! A slab in one piece never gives its memory back. Here a page of [`PAGE_ROWS`] rows is allocated
 //! when a row needs it and freed when its last row goes, and the lowest page with room is always
 //! filled first, so that the high pages empty out after a storm. Memory of a page is touched only as
-//! its rows are used.
+//! its rows are used. A freed page goes back to the allocator, which may sit on it: whether the system
+//! gets it is the business of the io side, which must trim the allocator after a storm.
 //!
-//! A row costs nothing beside `T` when `T` has a niche and one byte beside it; see the tests.
+//! A row costs nothing beside `T` when `T` has a niche (an enum or a `bool` will do) and a byte beside it.
 
 mod bits;
 
