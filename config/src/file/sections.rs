@@ -14,7 +14,7 @@ use super::values::{
 use crate::cores::{CoreSet, CoresError};
 use crate::forwarded::ForwardedRule;
 use crate::key::{Key, KeyUse};
-use crate::model::{Config, ForwardedProtocol, SlowClient, StatsFormat};
+use crate::model::{Config, ForwardedProtocol, Handler, Http, Proxy, SlowClient, StatsFormat};
 
 /// Reads one section into the settings.
 type ReadSection = fn(&mut Section<'_, '_, '_>, &mut Config);
@@ -122,6 +122,11 @@ fn http(section: &mut Section<'_, '_, '_>, config: &mut Config) {
         &mut http.client_maxconn,
     );
     section.flag("allow_compression", &mut http.allow_compression);
+    http_limits(section, http);
+}
+
+/// The rest of `[http]`: time limits and sizes.
+fn http_limits(section: &mut Section<'_, '_, '_>, http: &mut Http) {
     section.whole(
         "header_timeout",
         1..=SECONDS_MAX,
@@ -234,7 +239,11 @@ fn proxy(section: &mut Section<'_, '_, '_>, config: &mut Config) {
         key(text, KeyUse::Verify)
     });
     section.optional_text("sockjs_url", &mut proxy.sockjs_url);
+    backend_limits(section, proxy);
+}
 
+/// The rest of `[proxy]`: time limits and sizes.
+fn backend_limits(section: &mut Section<'_, '_, '_>, proxy: &mut Proxy) {
     section.whole(
         "connect_timeout",
         1..=SECONDS_MAX,
@@ -322,6 +331,11 @@ fn handler(section: &mut Section<'_, '_, '_>, config: &mut Config) {
     );
     let linger = &mut handler.subscription_linger_s;
     section.whole("subscription_linger", 0..=SECONDS_MAX, "seconds", linger);
+    stats(section, handler);
+}
+
+/// The rest of `[handler]`: statistics.
+fn stats(section: &mut Section<'_, '_, '_>, handler: &mut Handler) {
     let connection_ttl = &mut handler.stats_connection_ttl_s;
     section.whole(
         "stats_connection_ttl",

@@ -153,9 +153,21 @@ fn an_error_names_file_line_and_key() {
     assert_eq!(error(text), expected);
 }
 
+/// Each text gives an error that contains the other one.
+fn assert_errors(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        let found = error(text);
+        assert!(
+            found.starts_with("dir/pincushion.toml:"),
+            "{text:?}: {found}"
+        );
+        assert!(found.contains(expected), "{text:?}: {found}");
+    }
+}
+
 #[test]
-fn every_kind_of_mistake_is_told() {
-    let cases = [
+fn unknown_keys_and_misplaced_values_are_told() {
+    assert_errors(&[
         ("port = 1", ":1: port: unknown key"),
         ("\n[htp]\nx = 1", ":2: htp: unknown key"),
         ("[http]\nport = 1", ":2: [http] port: unknown key"),
@@ -177,6 +189,12 @@ fn every_kind_of_mistake_is_told() {
         ),
         ("routes_file = 1", ":1: routes_file: expected a text"),
         ("run_dir = \"\"", ":1: run_dir: expected a path"),
+    ]);
+}
+
+#[test]
+fn mistakes_about_shards_and_clients_are_told() {
+    assert_errors(&[
         (
             "[shards]\ncores = \"x\"",
             ":2: [shards] cores: expected \"all\"",
@@ -242,6 +260,12 @@ fn every_kind_of_mistake_is_told() {
             "[http]\nhttps_listen = [\"1\"]",
             ":2: [http] https_listen: needs certificates",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_about_control_and_zeromq_are_told() {
+    assert_errors(&[
         (
             "[control]\nlisten = \"host:1\"",
             "[control] listen: expected PORT",
@@ -254,6 +278,12 @@ fn every_kind_of_mistake_is_told() {
             "[zmq]\nsub = [\"\"]",
             "[zmq] sub: expected tcp://ADDRESS:PORT",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_about_backends_are_told() {
+    assert_errors(&[
         (
             "[proxy]\nset_x_forwarded_protocol = 1",
             "set_x_forwarded_protocol: expected \"proto-only",
@@ -278,6 +308,12 @@ fn every_kind_of_mistake_is_told() {
             "[proxy]\nsig_key = \"file:none\"",
             "[proxy] sig_key: key file dir/none does not exist",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_about_holds_are_told() {
+    assert_errors(&[
         (
             "[handler]\nmessage_rate = 4294967296",
             "of deliveries per second up to 4294967295",
@@ -294,15 +330,7 @@ fn every_kind_of_mistake_is_told() {
             "[handler]\nprometheus_prefix = \"1a\"",
             "prometheus_prefix: expected letters",
         ),
-    ];
-    for (text, expected) in cases {
-        let found = error(text);
-        assert!(
-            found.starts_with("dir/pincushion.toml:"),
-            "{text:?}: {found}"
-        );
-        assert!(found.contains(expected), "{text:?}: {found}");
-    }
+    ]);
 }
 
 #[test]

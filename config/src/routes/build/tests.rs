@@ -239,9 +239,17 @@ fn unknown_options_are_ignored() {
     assert_eq!(route("a,tls=maybe,future b:1,new=2").targets.len(), 1);
 }
 
+/// Each line is refused with a text that contains the other one.
+fn assert_errors(cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        let text = error(line);
+        assert!(text.contains(expected), "{line:?}: {text}");
+    }
+}
+
 #[test]
-fn every_wrong_line_says_what_is_wrong() {
-    let cases = [
+fn every_wrong_condition_says_what_is_wrong() {
+    assert_errors(&[
         ("a", "no target"),
         ("path_beg=/x b:1", "neither a domain nor an id"),
         ("a,proto=ftp b:1", "proto=ftp: expected http or ws"),
@@ -275,6 +283,12 @@ fn every_wrong_line_says_what_is_wrong() {
             "a,sig_key=file:ec-sec1.pem b:1",
             "sig_key: an \"EC PRIVATE KEY\"",
         ),
+    ]);
+}
+
+#[test]
+fn every_wrong_target_says_what_is_wrong() {
+    assert_errors(&[
         ("a b", "target \"b\": expected HOST:PORT"),
         ("a b:", "target \"b:\": expected HOST:PORT"),
         ("a b:0", "target \"b:0\": expected HOST:PORT"),
@@ -317,11 +331,7 @@ fn every_wrong_line_says_what_is_wrong() {
             "a zhttp/ipc://x,ipc_file_mode=888",
             "ipc_file_mode=888: expected octal",
         ),
-    ];
-    for (line, expected) in cases {
-        let text = error(line);
-        assert!(text.contains(expected), "{line:?}: {text}");
-    }
+    ]);
 }
 
 #[test]
