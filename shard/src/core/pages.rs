@@ -2,11 +2,14 @@
 //!
 //! A slab in one piece never gives its memory back. Here a page of [`PAGE_ROWS`] rows is allocated
 //! when a row needs it and freed when its last row goes, and the lowest page with room is always
-//! filled first, so that the high pages empty out after a storm. Memory of a page is touched only as
-//! its rows are used. A freed page goes back to the allocator, which may sit on it: whether the system
-//! gets it is the business of the io side, which must trim the allocator after a storm.
+//! filled first, so that the high pages empty out after a storm. Memory of a page is touched only
+//! as its rows are used.
 //!
-//! A row costs nothing beside `T` when `T` has a niche (an enum or a `bool` will do) and a byte beside it.
+//! A freed page goes back to the allocator, which may sit on it: the io side must trim the
+//! allocator after a storm if the system is to get it.
+//!
+//! A row costs nothing beside `T` when `T` has a niche (an enum or a `bool` will do) and a byte
+//! beside it.
 
 mod bits;
 
