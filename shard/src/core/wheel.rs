@@ -288,7 +288,8 @@ impl Wheel {
         self.len += 1;
     }
 
-    /// Takes the row `key`, whose links were `old`, out of its slot. Its own links stay as they are.
+    /// Takes the row `key`, whose links were `old`, out of its slot. Its own links stay as they
+    /// are.
     fn unlink(&mut self, rows: &mut impl Links, key: ConnKey, old: TimerLinks) {
         if self.cursor == Some(key) {
             self.cursor = Some(old.next);
