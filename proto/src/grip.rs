@@ -22,11 +22,12 @@ mod shape;
 pub(crate) mod test_random;
 mod tree;
 
-pub use fields::decode_fields;
+pub use fields::{allows_large_content, decode_fields};
 pub use instruct::{
-    Channel, FILTERS_MAX, HOLD_TIMEOUT_S_DEFAULT, HOLD_TIMEOUT_S_MIN, Hold, HoldMode, Instruct,
-    InstructError, InstructResponse, KEEP_ALIVE_TIMEOUT_S_DEFAULT, KEEP_ALIVE_TIMEOUT_S_MIN,
-    KeepAlive, KeepAliveMode, Link, NEXT_TIMEOUT_S_DEFAULT, STATUS_CODE_MAX, Status, TIMEOUT_S_MAX,
+    CONTENT_LEN_MAX, Channel, FILTERS_MAX, HOLD_TIMEOUT_S_DEFAULT, HOLD_TIMEOUT_S_MIN, Hold,
+    HoldMode, Instruct, InstructError, InstructResponse, KEEP_ALIVE_TIMEOUT_S_DEFAULT,
+    KEEP_ALIVE_TIMEOUT_S_MIN, KeepAlive, KeepAliveMode, Link, NEXT_TIMEOUT_S_DEFAULT,
+    STATUS_CODE_MAX, Status, TIMEOUT_S_MAX,
 };
 pub use item::{
     Format, Item, ResponseBody, ResponseContent, ResponseForm, StreamContent, StreamForm,

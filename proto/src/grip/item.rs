@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::grip::patch::PatchOp;
+use crate::http1::encode;
 
 /// One published item.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,22 +103,12 @@ impl StreamContent {
     /// end the response.
     #[must_use]
     pub fn new(content: &[u8], content_filters: Option<Vec<String>>) -> Self {
-        if content.is_empty() {
-            return Self {
-                chunk: Arc::from([]),
-                content: 0..0,
-                content_filters,
-            };
-        }
-        let head = format!("{:x}\r\n", content.len());
-        let mut chunk = Vec::with_capacity(head.len() + content.len() + 2);
-        chunk.extend_from_slice(head.as_bytes());
-        chunk.extend_from_slice(content);
-        chunk.extend_from_slice(b"\r\n");
-        let content = head.len()..head.len() + content.len();
+        let mut chunk = Vec::new();
+        encode::chunk(&mut chunk, content);
+        let end = chunk.len().saturating_sub(encode::CRLF.len());
         Self {
             chunk: Arc::from(chunk),
-            content,
+            content: end.saturating_sub(content.len())..end,
             content_filters,
         }
     }

@@ -654,6 +654,19 @@ fn damaged_items_never_panic() {
     assert_eq!(parse_publish_body(body.as_bytes()).unwrap().len(), 1);
     let mut tnet = Vec::new();
     encode(&mut tnet, &parse_json(body.as_bytes()).unwrap());
+    for cut in 0..body.len() {
+        assert_eq!(
+            parse_publish_body(&body.as_bytes()[..cut]),
+            Err(PublishError::NotJson)
+        );
+    }
+    for cut in 0..tnet.len() {
+        assert_eq!(
+            parse_payload(&tnet[..cut], None),
+            Err(PayloadError::NotTnet),
+            "cut at {cut}"
+        );
+    }
     let mut random = Random::new(19);
     for _round in 0..20_000 {
         let mut json = body.as_bytes().to_vec();
