@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails.
-const WAIT_MAX: Duration = Duration::from_secs(15);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long to listen to a program between two questions to it.
 const PACE: Duration = Duration::from_millis(20);
 /// Lines of output kept for the test; a program that prints more waits.
