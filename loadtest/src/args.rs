@@ -1,0 +1,340 @@
+//! The command line.
+
+mod help;
+mod scenario;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(crate) use self::help::{for_scenario, overview};
+pub(crate) use self::scenario::{Count, Scenario};
+use crate::client::herd::Channels;
+use crate::machine::cores;
+
+/// Executors that may share a core.
+const PER_CORE_MAX: u64 = 64;
+
+/// A run ends after at most this long, in seconds.
+const TIMEOUT_S_MAX: u64 = 3_600;
+
+/// The default of `--timeout`, in seconds.
+const TIMEOUT_S: u64 = 300;
+
+/// A command line that cannot be obeyed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ArgError {
+    /// No scenario was named.
+    #[error("which scenario? `loadtest --help` lists them")]
+    NoScenario,
+    /// A scenario that does not exist.
+    #[error("there is no scenario `{0}`; `loadtest --help` lists them")]
+    UnknownScenario(String),
+    /// An option that the scenario does not have.
+    #[error("`{scenario}` has no option {option}; see `loadtest {scenario} --help`")]
+    UnknownOption {
+        /// The scenario.
+        scenario: &'static str,
+        /// The option as typed.
+        option: String,
+    },
+    /// A value outside its limits.
+    #[error("{option} must be {expected}, not `{value}`")]
+    BadValue {
+        /// The option.
+        option: String,
+        /// What it may be.
+        expected: String,
+        /// What it was.
+        value: String,
+    },
+    /// A target that is not on this machine.
+    #[error("{option} must be on 127.0.0.0/8, not `{value}`: load is for your own machine only")]
+    NotLoopback {
+        /// The option.
+        option: &'static str,
+        /// What it was.
+        value: String,
+    },
+    /// Options that need each other.
+    #[error("{0}")]
+    Combination(&'static str),
+    /// A value is missing or is no text.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// A server that runs already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// Its client port.
+    pub(crate) client: SocketAddrV4,
+    /// Its control port.
+    pub(crate) control: SocketAddrV4,
+    /// Its process, for memory and CPU.
+    pub(crate) pid: Option<u32>,
+}
+
+/// A run to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Args {
+    /// The scenario.
+    pub(crate) scenario: Scenario,
+    counts: BTreeMap<Count, u64>,
+    /// Channels of `idle` and `hold`.
+    pub(crate) channel_mode: Channels,
+    /// Cores of the server, if given.
+    pub(crate) cores: Option<Vec<usize>>,
+    /// Executors per core, if given.
+    pub(crate) per_core: Option<u64>,
+    /// The server's program, if given.
+    pub(crate) bin: Option<PathBuf>,
+    /// A server that runs already, instead.
+    pub(crate) running: Option<Running>,
+    /// The backend's port; 0 picks one.
+    pub(crate) backend_port: u16,
+    /// Where to write the report for machines.
+    pub(crate) json: Option<PathBuf>,
+    /// Whether to run the yardstick too.
+    pub(crate) yardstick: bool,
+    /// The limit of the whole run, in seconds.
+    pub(crate) timeout_s: u64,
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// A help text.
+    Help(String),
+    /// A run.
+    Run(Box<Args>),
+}
+
+impl Args {
+    /// The value of a number option, given or default; 0 when the scenario has no such option.
+    pub(crate) fn count(&self, count: Count) -> u64 {
+        let default = self.scenario.counts().iter().find(|(one, _)| *one == count);
+        let given = self.counts.get(&count).copied();
+        given
+            .or_else(|| default.map(|(_, value)| *value))
+            .unwrap_or(0)
+    }
+
+    /// The same as a length.
+    pub(crate) fn len(&self, count: Count) -> usize {
+        usize::try_from(self.count(count)).unwrap_or(usize::MAX)
+    }
+}
+
+#[derive(Default)]
+struct Raw {
+    client: Option<SocketAddrV4>,
+    control: Option<SocketAddrV4>,
+    pid: Option<u32>,
+}
+
+/// Reads a command line without the program's name.
+///
+/// # Errors
+/// [`ArgError`], whose text is for the user.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, ArgError> {
+    let mut parser = Parser::from_args(words);
+    let scenario = match parser.next().map_err(syntax)? {
+        None => return Err(ArgError::NoScenario),
+        Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help(overview())),
+        Some(Arg::Value(word)) => find(&word.string().map_err(syntax)?)?,
+        Some(other) => {
+            return Err(ArgError::Syntax(format!(
+                "the scenario comes first: {other:?}"
+            )));
+        }
+    };
+    let mut raw = Raw::default();
+    let mut args = Args {
+        scenario,
+        counts: BTreeMap::new(),
+        channel_mode: Channels::Shared,
+        cores: None,
+        per_core: None,
+        bin: None,
+        running: None,
+        backend_port: 0,
+        json: None,
+        yardstick: true,
+        timeout_s: TIMEOUT_S,
+    };
+    loop {
+        let name = match parser.next().map_err(syntax)? {
+            None => break,
+            Some(Arg::Long("help") | Arg::Short('h')) => {
+                return Ok(Command::Help(for_scenario(scenario)));
+            }
+            Some(Arg::Long(name)) => name.to_owned(),
+            Some(Arg::Short(letter)) => return Err(unknown(scenario, format!("-{letter}"))),
+            Some(Arg::Value(word)) => {
+                return Err(unknown(scenario, word.to_string_lossy().into_owned()));
+            }
+        };
+        option(&mut args, &mut raw, &name, &mut parser)?;
+    }
+    args.running = running(&raw, args.backend_port)?;
+    check_size(&args)?;
+    Ok(Command::Run(Box::new(args)))
+}
+
+fn find(name: &str) -> Result<Scenario, ArgError> {
+    let found = Scenario::ALL
+        .into_iter()
+        .find(|scenario| scenario.name() == name);
+    found.ok_or_else(|| ArgError::UnknownScenario(name.to_owned()))
+}
+
+fn syntax(error: lexopt::Error) -> ArgError {
+    ArgError::Syntax(error.to_string())
+}
+
+fn unknown(scenario: Scenario, option: String) -> ArgError {
+    ArgError::UnknownOption {
+        scenario: scenario.name(),
+        option,
+    }
+}
+
+/// Takes one option and its value.
+fn option(args: &mut Args, raw: &mut Raw, name: &str, parser: &mut Parser) -> Result<(), ArgError> {
+    if name == "no-yardstick" {
+        args.yardstick = false;
+        return Ok(());
+    }
+    let scenario = args.scenario;
+    let count = scenario
+        .counts()
+        .iter()
+        .find(|(count, _)| count.spec().name == name);
+    let value = parser.value().map_err(syntax)?.string().map_err(syntax)?;
+    if let Some((count, _)) = count {
+        let spec = count.spec();
+        let number = number(&format!("--{name}"), &value, spec.min, spec.max)?;
+        args.counts.insert(*count, number);
+        return Ok(());
+    }
+    match name {
+        "channels" if scenario.has_channel_mode() => args.channel_mode = channel_mode(&value)?,
+        "cores" => args.cores = Some(core_list(&value)?),
+        "per-core" => args.per_core = Some(number("--per-core", &value, 1, PER_CORE_MAX)?),
+        "bin" => args.bin = Some(PathBuf::from(value)),
+        "url" => raw.client = Some(loopback("--url", &value)?),
+        "control" => raw.control = Some(loopback("--control", &value)?),
+        "pid" => raw.pid = u32::try_from(number("--pid", &value, 1, 4_194_304)?).ok(),
+        "backend-port" => {
+            let port = number("--backend-port", &value, 1, 65_535)?;
+            args.backend_port = u16::try_from(port).unwrap_or(0);
+        }
+        "json" => args.json = Some(PathBuf::from(value)),
+        "timeout" => args.timeout_s = number("--timeout", &value, 1, TIMEOUT_S_MAX)?,
+        _ => return Err(unknown(scenario, format!("--{name}"))),
+    }
+    Ok(())
+}
+
+fn number(option: &str, value: &str, min: u64, max: u64) -> Result<u64, ArgError> {
+    let number = value
+        .replace('_', "")
+        .parse()
+        .ok()
+        .filter(|n| (min..=max).contains(n));
+    number.ok_or_else(|| ArgError::BadValue {
+        option: option.to_owned(),
+        expected: format!("a whole number from {min} to {max}"),
+        value: value.to_owned(),
+    })
+}
+
+fn channel_mode(value: &str) -> Result<Channels, ArgError> {
+    match value {
+        "shared" => Ok(Channels::Shared),
+        "own" => Ok(Channels::Own),
+        _ => Err(ArgError::BadValue {
+            option: "--channels".to_owned(),
+            expected: "`shared` or `own`".to_owned(),
+            value: value.to_owned(),
+        }),
+    }
+}
+
+fn core_list(value: &str) -> Result<Vec<usize>, ArgError> {
+    cores::parse_list(value).ok_or_else(|| ArgError::BadValue {
+        option: "--cores".to_owned(),
+        expected: format!(
+            "`all` or a list out of {}",
+            cores::write_list(&cores::allowed())
+        ),
+        value: value.to_owned(),
+    })
+}
+
+/// Reads `host:port`, with `http://` in front or a slash behind if one likes.
+fn loopback(option: &'static str, value: &str) -> Result<SocketAddrV4, ArgError> {
+    let text = value.strip_prefix("http://").unwrap_or(value);
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let bad = || ArgError::BadValue {
+        option: option.to_owned(),
+        expected: "an address such as 127.0.0.1:7999".to_owned(),
+        value: value.to_owned(),
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+    let port = port.parse().map_err(|_| bad())?;
+    let ip = if host == "localhost" {
+        Some(Ipv4Addr::LOCALHOST)
+    } else {
+        host.parse().ok()
+    };
+    // A name is not looked up: it could lead anywhere.
+    match ip {
+        Some(ip) if ip.is_loopback() => Ok(SocketAddrV4::new(ip, port)),
+        _ => Err(ArgError::NotLoopback {
+            option,
+            value: value.to_owned(),
+        }),
+    }
+}
+
+fn running(raw: &Raw, backend_port: u16) -> Result<Option<Running>, ArgError> {
+    match (raw.client, raw.control) {
+        (None, None) if raw.pid.is_some() => {
+            Err(ArgError::Combination("--pid needs --url and --control"))
+        }
+        (None, None) => Ok(None),
+        (Some(client), Some(control)) if backend_port != 0 => Ok(Some(Running {
+            client,
+            control,
+            pid: raw.pid,
+        })),
+        (Some(_), Some(_)) => Err(ArgError::Combination(
+            "a running server needs --backend-port, and a route to that port",
+        )),
+        _ => Err(ArgError::Combination("--url and --control go together")),
+    }
+}
+
+/// Messages have a shortest and a longest form; only bodies of `proxy` may be any size.
+fn check_size(args: &Args) -> Result<(), ArgError> {
+    use crate::message::{SIZE_MAX, SIZE_MIN};
+    let has_size = args
+        .scenario
+        .counts()
+        .iter()
+        .any(|(count, _)| *count == Count::Size);
+    if !has_size || args.scenario == Scenario::Proxy {
+        return Ok(());
+    }
+    let value = args.count(Count::Size).to_string();
+    number("--size", &value, SIZE_MIN as u64, SIZE_MAX as u64).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

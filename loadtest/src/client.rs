@@ -1,0 +1,7 @@
+//! The client side: herds of held streams, request loops, and control connections.
+
+pub(crate) mod control;
+pub(crate) mod herd;
+pub(crate) mod requester;
+mod stream;
+mod worker;

@@ -1,0 +1,375 @@
+//! One client thread: an epoll set full of streams, steered by orders.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread::Thread;
+
+use hdrhistogram::Histogram;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::epoll::EpollFlags;
+use nix::sys::eventfd::EventFd;
+
+use super::stream::{Outcome, Stage, Stream};
+use crate::clock::{self, Deadline};
+use crate::error::LoadError;
+use crate::http::get_request;
+use crate::ledger::Tally;
+use crate::machine::cores;
+use crate::net::{self, Readiness};
+
+/// Bytes read at once; shared by all streams of a thread.
+const BUF_LEN: usize = 65_536;
+
+/// The key of the eventfd that announces orders.
+const WAKE_KEY: usize = usize::MAX;
+
+/// The peer has ended its half, or the connection is broken.
+const CLOSING: EpollFlags = EpollFlags::EPOLLRDHUP
+    .union(EpollFlags::EPOLLHUP)
+    .union(EpollFlags::EPOLLERR);
+
+/// Counters that the thread publishes after every batch of events.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    /// Messages received since the thread began.
+    pub(super) received: AtomicU64,
+    /// When `received` reaches this, the waiting thread is woken.
+    pub(super) target: AtomicU64,
+    /// Streams opened since the last opening began; for progress lines.
+    pub(super) opened: AtomicU64,
+}
+
+/// How a thread is set up.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) cores: Vec<usize>,
+    pub(super) own_table: bool,
+    pub(super) wake: Arc<EventFd>,
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) waiter: Thread,
+    pub(super) orders: Receiver<Order>,
+    pub(super) notices: SyncSender<Notice>,
+}
+
+/// Which channels the streams of an order subscribe to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channels {
+    /// All to the channel `all`.
+    Shared,
+    /// Each to a channel of its own, [`Channels::name`].
+    Own,
+}
+
+impl Channels {
+    /// The channel of stream number `index`.
+    pub(crate) fn name(self, index: usize) -> String {
+        match self {
+            Self::Shared => "all".to_owned(),
+            Self::Own => format!("c{index:08}"),
+        }
+    }
+}
+
+/// Streams to open.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    pub(super) target: SocketAddrV4,
+    pub(super) first_index: usize,
+    pub(super) count: usize,
+    pub(super) window: usize,
+    pub(super) channels: Channels,
+    pub(super) request_len: usize,
+    pub(super) sources: [Ipv4Addr; 2],
+    pub(super) first_seq: u32,
+    pub(super) deadline: Deadline,
+}
+
+/// What a thread is told to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Open(Opening),
+    Close,
+    /// Settle the accounts: so many messages were published to each stream.
+    Settle {
+        sent: u32,
+    },
+}
+
+/// What a thread answers.
+#[derive(Debug)]
+pub(super) enum Notice {
+    Opened(Opened),
+    Closed,
+    Settled(Box<Findings>),
+}
+
+/// How an opening went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opened {
+    /// Streams held now.
+    pub(crate) opened: usize,
+    /// Streams that could not be opened.
+    pub(crate) failed: usize,
+    /// Why the first of them could not.
+    pub(crate) first_failure: Option<String>,
+}
+
+/// What a thread saw since the last settlement.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    /// The counts.
+    pub(crate) tally: Tally,
+    /// Publish-to-receipt times, nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Findings {
+    /// Nothing seen yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            tally: Tally::default(),
+            latency: new_histogram(),
+        }
+    }
+}
+
+/// A histogram of nanoseconds with three significant digits.
+pub(crate) fn new_histogram() -> Histogram<u64> {
+    let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+    histogram.auto(true);
+    histogram
+}
+
+struct Progress {
+    order: Opening,
+    started: usize,
+    in_flight: usize,
+    result: Opened,
+}
+
+struct Worker {
+    setup: Setup,
+    readiness: Readiness,
+    streams: Vec<Stream>,
+    first_index: usize,
+    progress: Option<Progress>,
+    findings: Findings,
+    buf: Vec<u8>,
+}
+
+/// Runs a thread until its orders end.
+///
+/// # Errors
+/// [`LoadError::Io`] when the kernel refuses descriptors, cores or memory.
+pub(super) fn run(setup: Setup) -> Result<(), LoadError> {
+    cores::pin(&setup.cores)?;
+    if setup.own_table {
+        // Before the first socket: from here on, the limit on open files counts for this thread.
+        unshare(CloneFlags::CLONE_FILES).map_err(LoadError::sys("getting a descriptor table"))?;
+    }
+    let readiness = Readiness::new()?;
+    readiness.add(setup.wake.as_fd(), EpollFlags::EPOLLIN, WAKE_KEY)?;
+    let worker = Worker {
+        setup,
+        readiness,
+        streams: Vec::new(),
+        first_index: 0,
+        progress: None,
+        findings: Findings::new(),
+        buf: vec![0; BUF_LEN],
+    };
+    worker.serve()
+}
+
+impl Worker {
+    fn serve(mut self) -> Result<(), LoadError> {
+        let mut ready = Vec::new();
+        loop {
+            let wait_ms = if self.progress.is_some() { 100 } else { 60_000 };
+            self.readiness.wait(wait_ms, &mut ready)?;
+            for &(flags, key) in &ready {
+                if key == WAKE_KEY {
+                    // The count does not matter: all orders are taken below.
+                    let _ = self.setup.wake.read();
+                    if !self.take_orders() {
+                        return Ok(());
+                    }
+                } else {
+                    self.handle(flags, key);
+                }
+            }
+            self.open_more();
+            self.show();
+        }
+    }
+
+    /// Takes all orders; false when there will be no more.
+    fn take_orders(&mut self) -> bool {
+        loop {
+            match self.setup.orders.try_recv() {
+                Ok(order) => self.obey(order),
+                Err(std::sync::mpsc::TryRecvError::Empty) => return true,
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Open(order) => {
+                self.setup.gauge.opened.store(0, Ordering::Relaxed);
+                self.first_index = order.first_index;
+                let result = Opened::default();
+                self.progress = Some(Progress {
+                    order,
+                    started: 0,
+                    in_flight: 0,
+                    result,
+                });
+            }
+            Order::Close => {
+                self.streams = Vec::new();
+                self.notify(Notice::Closed);
+            }
+            Order::Settle { sent } => {
+                let mut findings = std::mem::replace(&mut self.findings, Findings::new());
+                for stream in &mut self.streams {
+                    stream.track.finish(sent, &mut findings.tally);
+                }
+                self.notify(Notice::Settled(Box::new(findings)));
+            }
+        }
+    }
+
+    fn notify(&self, notice: Notice) {
+        // Fails only when the herd is being dropped; then nobody wants to know.
+        let _ = self.setup.notices.send(notice);
+    }
+
+    fn handle(&mut self, flags: EpollFlags, key: usize) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let before = stream.stage;
+        if before == Stage::Ended {
+            return;
+        }
+        let mut outcome = Outcome::Alive;
+        if before == Stage::Connecting
+            && let Some(progress) = &self.progress
+        {
+            let order = &progress.order;
+            let channel = order.channels.name(self.first_index + key);
+            let target = format!("/stream?channel={channel}");
+            outcome = stream.ask(&get_request(&target, order.request_len));
+        }
+        // Both in one go: a server that speaks first reports both with one edge.
+        if outcome == Outcome::Alive && flags.intersects(CLOSING | EpollFlags::EPOLLIN) {
+            let now = clock::now_ns();
+            let latency = &mut self.findings.latency;
+            let receipt = |sent_ns: u64| latency.saturating_record(now.saturating_sub(sent_ns));
+            let closing = flags.intersects(CLOSING);
+            outcome = stream.read(&mut self.buf, closing, &mut self.findings.tally, receipt);
+        }
+        self.note(key, before, outcome);
+    }
+
+    /// Books what became of a stream.
+    fn note(&mut self, key: usize, before: Stage, outcome: Outcome) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if let Outcome::Gone(_) = outcome {
+            // The socket stays open until all are closed: its number must not be used again.
+            stream.stage = Stage::Ended;
+        }
+        let opening = matches!(before, Stage::Connecting | Stage::Asked);
+        let after = stream.stage;
+        match (outcome, &mut self.progress) {
+            (Outcome::Gone(reason), Some(progress)) if opening => {
+                progress.in_flight = progress.in_flight.saturating_sub(1);
+                progress.result.failed += 1;
+                progress
+                    .result
+                    .first_failure
+                    .get_or_insert_with(|| reason.to_owned());
+            }
+            (Outcome::Gone(_), _) => self.findings.tally.broken += 1,
+            (Outcome::Alive, Some(progress)) if opening && after == Stage::Held => {
+                progress.in_flight = progress.in_flight.saturating_sub(1);
+                progress.result.opened += 1;
+            }
+            (Outcome::Alive, _) => {}
+        }
+    }
+
+    /// Starts connections as far as the window allows; reports when all have come to an end.
+    fn open_more(&mut self) {
+        let Some(mut progress) = self.progress.take() else {
+            return;
+        };
+        let late = progress.order.deadline.passed();
+        while !late
+            && progress.started < progress.order.count
+            && progress.in_flight < progress.order.window
+        {
+            self.start(&mut progress);
+        }
+        self.setup
+            .gauge
+            .opened
+            .store(progress.result.opened as u64, Ordering::Relaxed);
+        let result = &mut progress.result;
+        if late {
+            result.failed = progress.order.count - result.opened;
+            result
+                .first_failure
+                .get_or_insert_with(|| "not answered in time".to_owned());
+        }
+        if late || result.opened + result.failed == progress.order.count {
+            self.notify(Notice::Opened(progress.result));
+        } else {
+            self.progress = Some(progress);
+        }
+    }
+
+    fn start(&mut self, progress: &mut Progress) {
+        let order = &progress.order;
+        let source = order.sources.get(progress.started % 2).copied();
+        progress.started += 1;
+        let key = self.streams.len();
+        let socket = net::connect_from(source, order.target);
+        let added = socket.and_then(|socket| {
+            let stream = Stream::new(socket, order.first_seq);
+            self.readiness.add(&stream, net::all_events(), key)?;
+            Ok(stream)
+        });
+        match added {
+            Ok(stream) => {
+                self.streams.push(stream);
+                progress.in_flight += 1;
+            }
+            Err(error) => {
+                progress.result.failed += 1;
+                progress
+                    .result
+                    .first_failure
+                    .get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+
+    /// Publishes the counters, and wakes the waiting thread when its target is reached.
+    fn show(&self) {
+        let gauge = &self.setup.gauge;
+        gauge
+            .received
+            .store(self.findings.tally.received, Ordering::Release);
+        if self.findings.tally.received >= gauge.target.load(Ordering::Acquire) {
+            self.setup.waiter.unpark();
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What is measured: one file for each scenario.
+
+mod channels;
+mod churn;
+mod contest;
+mod fanout;
+mod idle;
+mod latency;
+mod longpoll;
+mod proxy;
+
+use crate::args::{Args, Scenario};
+use crate::error::LoadError;
+use crate::report::Report;
+
+/// Runs the scenario that `args` names.
+///
+/// # Errors
+/// [`LoadError`] when there is nothing to report; what was lost or doubled is in the report.
+pub(crate) fn run(args: &Args) -> Result<Report, LoadError> {
+    let lab = crate::lab::Lab::start(args)?;
+    match args.scenario {
+        Scenario::Idle | Scenario::Hold => idle::run(&lab),
+        Scenario::Fanout => fanout::run(&lab),
+        Scenario::Channels => channels::run(&lab),
+        Scenario::Proxy => proxy::run(&lab),
+        Scenario::Churn => churn::run(&lab),
+        Scenario::Longpoll => longpoll::run(&lab),
+        Scenario::Latency => latency::run(&lab),
+    }
+}

@@ -1,0 +1,253 @@
+//! `idle` and `hold`: what a held stream costs that does nothing.
+//!
+//! Per cycle: open all streams, look at the memory, publish one message to all, close all, look
+//! again. Everything is counted from the memory with 0 streams held, after a small warm-up.
+
+use crate::args::{Count, Scenario};
+use crate::client::control::Control;
+use crate::client::herd::{Channels, Herd};
+use crate::clock::{self, Deadline};
+use crate::error::LoadError;
+use crate::lab::{self, Lab, Opening, REQUEST_LEN};
+use crate::ledger::Tally;
+use crate::machine::memory::{self, KernelMemory, ProcessMemory};
+use crate::message::{SIZE_MIN, Stamp};
+use crate::publish::{self, Format};
+use crate::report::{Report, ratio};
+
+/// Streams of the warm-up: code and tables that the first streams bring in are no stream's cost.
+const WARM_UP: usize = 64;
+
+/// Items in one publish request when every stream has its own channel.
+const ITEMS_PER_REQUEST: usize = 200;
+
+/// A message must arrive everywhere within this time, in milliseconds.
+const ARRIVAL_MS: u64 = 60_000;
+
+/// One cycle's findings.
+#[derive(Default)]
+struct Cycle {
+    opening: Opening,
+    held: Option<ProcessMemory>,
+    kernel: (f64, Option<f64>),
+    publish_s: f64,
+    tally: Tally,
+    after: Option<ProcessMemory>,
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// [`LoadError`] when nothing could be measured.
+pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
+    let count = lab.args.len(Count::Connections);
+    let cycles = lab.args.len(Count::Cycles);
+    let mut herd = lab.herd(0, count, count)?;
+    lab.open(&mut herd, &lab.open_plan(WARM_UP.min(count), WARM_UP))?;
+    publish_to_all(lab, &mut herd, WARM_UP.min(count))?;
+    herd.close()?;
+    lab.server.wait_quiet()?;
+    let (baseline, kernel) = (lab.server.memory()?, memory::of_kernel());
+    let mut done = Vec::new();
+    for number in 1..=cycles {
+        lab.say(|| format!("cycle {number} of {cycles}"));
+        done.push(cycle(lab, &mut herd, count, kernel)?);
+    }
+    Ok(report(lab, count, baseline, &done))
+}
+
+fn cycle(
+    lab: &Lab<'_>,
+    herd: &mut Herd,
+    count: usize,
+    kernel: KernelMemory,
+) -> Result<Cycle, LoadError> {
+    let opening = lab.open(herd, &lab.open_plan(count, lab.args.len(Count::Window)))?;
+    lab.server.wait_quiet()?;
+    let (held, kernel_held) = (lab.server.memory()?, memory::of_kernel());
+    let opened = opening.result.opened;
+    let at = clock::now_ns();
+    let tally = publish_to_all(lab, herd, opened)?;
+    let publish_s = clock::seconds(clock::now_ns() - at);
+    herd.close()?;
+    lab.server.wait_quiet()?;
+    let each = |from: u64, to: u64| (to as f64 - from as f64) / opened as f64;
+    let objects = kernel.objects.zip(kernel_held.objects);
+    Ok(Cycle {
+        opening,
+        held,
+        kernel: (
+            each(kernel.slab, kernel_held.slab),
+            objects.map(|(from, to)| each(from, to)),
+        ),
+        publish_s,
+        tally,
+        after: lab.server.memory()?,
+    })
+}
+
+/// Publishes one message to every stream and waits for it.
+fn publish_to_all(lab: &Lab<'_>, herd: &mut Herd, streams: usize) -> Result<Tally, LoadError> {
+    let mut control = Control::connect(lab.server.control)?;
+    herd.expect(streams as u64);
+    let channels = match lab.args.channel_mode {
+        Channels::Shared => 1,
+        Channels::Own => streams,
+    };
+    let mut body = Vec::new();
+    for first in (0..channels).step_by(ITEMS_PER_REQUEST) {
+        let names = (first..channels.min(first + ITEMS_PER_REQUEST))
+            .map(|index| lab.args.channel_mode.name(index));
+        let stamp = Stamp {
+            seq: 0,
+            sent_ns: clock::now_ns(),
+        };
+        body.clear();
+        publish::body_of_channels(&mut body, names, Format::Stream, stamp, SIZE_MIN);
+        control.publish(&body)?;
+    }
+    herd.wait_received(lab.deadline.or_after_ms(ARRIVAL_MS));
+    settle(herd, 1)
+}
+
+fn settle(herd: &mut Herd, sent: u32) -> Result<Tally, LoadError> {
+    // What is doubled comes right behind; give it the time of one look.
+    clock::wait_until(Deadline::after_ms(100), || false);
+    Ok(herd.settle(sent)?.tally)
+}
+
+fn report(
+    lab: &Lab<'_>,
+    count: usize,
+    baseline: Option<ProcessMemory>,
+    cycles: &[Cycle],
+) -> Report {
+    let mode = match lab.args.channel_mode {
+        Channels::Shared => "one shared channel",
+        Channels::Own => "one channel each",
+    };
+    let columns = (1..=cycles.len())
+        .map(|number| format!("cycle {number}"))
+        .collect();
+    let settings = format!("{count} streams, {mode}, request heads of {REQUEST_LEN} bytes");
+    let mut report = Report::new(lab.args.scenario.name(), settings, columns);
+    let base = baseline.unwrap_or_default();
+    type Part = (&'static str, &'static str, fn(&ProcessMemory) -> u64);
+    let parts: [Part; 3] = [
+        (
+            "bytes_per_stream_rss",
+            "process memory per stream, resident",
+            |m| m.rss,
+        ),
+        ("bytes_per_stream_anonymous", "  of it anonymous", |m| {
+            m.anonymous
+        }),
+        (
+            "bytes_per_stream_private_dirty",
+            "  of it private and written",
+            |m| m.private_dirty,
+        ),
+    ];
+    for (key, label, part) in parts {
+        let each = |cycle: &Cycle| {
+            let grown = part(&cycle.held?) as f64 - part(&base) as f64;
+            Some(grown / cycle.opening.result.opened as f64)
+        };
+        report.row(key, label, "B", cycles.iter().map(each));
+    }
+    let slab = cycles.iter().map(|cycle| Some(cycle.kernel.0));
+    report.row(
+        "kernel_bytes_per_stream",
+        "kernel memory per stream, both ends",
+        "B",
+        slab,
+    );
+    let objects = cycles.iter().map(|cycle| cycle.kernel.1);
+    report.row(
+        "kernel_object_bytes_per_stream",
+        "  of it objects in use",
+        "B",
+        objects,
+    );
+    opening_rows(&mut report, cycles);
+    memory_rows(&mut report, baseline, cycles);
+    let tallies: Vec<&Tally> = cycles.iter().map(|cycle| &cycle.tally).collect();
+    report.tallies(&tallies);
+    for (number, cycle) in (1..).zip(cycles) {
+        lab::blame(
+            &mut report,
+            &format!("cycle {number}"),
+            &cycle.opening.result,
+        );
+    }
+    if lab.args.scenario == Scenario::Idle {
+        report.notes.push(
+            "Kernel memory counts both ends of each connection: the clients are on this machine."
+                .to_owned(),
+        );
+    }
+    report
+}
+
+fn opening_rows(report: &mut Report, cycles: &[Cycle]) {
+    let opened = |cycle: &Cycle| cycle.opening.result.opened as f64;
+    report.row(
+        "opened",
+        "streams held",
+        "",
+        cycles.iter().map(|cycle| Some(opened(cycle))),
+    );
+    let rate = |cycle: &Cycle| Some(opened(cycle) / cycle.opening.took_s);
+    report.row(
+        "opens_per_s",
+        "streams opened per second",
+        "1/s",
+        cycles.iter().map(rate),
+    );
+    let cpu = |cycle: &Cycle| cycle.opening.cpu_ns.map(|ns| ns / 1e3 / opened(cycle));
+    report.row(
+        "cpu_us_per_open",
+        "server CPU per stream opened",
+        "µs",
+        cycles.iter().map(cpu),
+    );
+    let publish = |cycle: &Cycle| Some(cycle.publish_s);
+    report.row(
+        "publish_s",
+        "one message to all took",
+        "s",
+        cycles.iter().map(publish),
+    );
+}
+
+fn memory_rows(report: &mut Report, baseline: Option<ProcessMemory>, cycles: &[Cycle]) {
+    let mebibytes = |bytes: u64| bytes as f64 / 1_048_576.0;
+    let base = baseline.map(|memory| mebibytes(memory.rss));
+    report.row(
+        "rss_base_mib",
+        "resident with none held",
+        "MiB",
+        cycles.iter().map(|_| base),
+    );
+    let held = |cycle: &Cycle| cycle.held.map(|memory| mebibytes(memory.rss));
+    report.row(
+        "rss_held_mib",
+        "resident with all held",
+        "MiB",
+        cycles.iter().map(held),
+    );
+    let after = |cycle: &Cycle| cycle.after.map(|memory| mebibytes(memory.rss));
+    report.row(
+        "rss_after_mib",
+        "resident after all left",
+        "MiB",
+        cycles.iter().map(after),
+    );
+    let share = |cycle: &Cycle| ratio(after(cycle), base);
+    report.row(
+        "rss_after_ratio",
+        "  as a ratio of none held",
+        "",
+        cycles.iter().map(share),
+    );
+}
