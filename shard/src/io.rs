@@ -3,9 +3,13 @@
 pub mod broadcast;
 pub mod bus;
 pub mod clock;
+pub mod control;
 pub mod park;
 pub mod preflight;
 pub mod readiness;
 pub mod reports;
+pub mod resolve;
+pub mod routes_watch;
 pub mod sys;
 pub mod tls;
+pub mod zeromq;

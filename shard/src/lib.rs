@@ -7,6 +7,7 @@
 // Only io/sys.rs, the one place that talks to the kernel without a safe wrapper, is excepted.
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod core;
 pub mod counters;
 pub mod io;

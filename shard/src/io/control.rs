@@ -1,0 +1,142 @@
+//! The control thread: everything that must be seen once for the whole process.
+//!
+//! An ordinary glommio executor with sockets and tasks, since it holds few connections: the HTTP
+//! control server, the table of who listens to what, metrics, stats, route changes, drain.
+//!
+//! | Module | What it does |
+//! | --- | --- |
+//! | `input`, `exchange`, `plan`, `refusal`, `answer` | requests and answers, no socket |
+//! | `server` | the sockets of the HTTP servers |
+//! | `api` | performs what a request wants |
+//! | `publish` | the way of items into the broadcast ring |
+//! | `state` | what the tasks share |
+//! | `stats` | what goes to stats listeners |
+//! | `tick` | what is done every few milliseconds |
+
+mod answer;
+mod api;
+mod exchange;
+mod input;
+mod plan;
+mod publish;
+mod refusal;
+mod server;
+mod state;
+mod stats;
+mod tick;
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use config::Config;
+use crossbeam_channel::{Receiver, Sender};
+
+use self::plan::Service;
+use self::server::Server;
+use self::state::Control;
+use super::broadcast::Broadcast;
+use super::bus::Publisher;
+use super::clock::Clock;
+use super::reports::Report;
+use super::routes_watch::RoutesWatch;
+use super::zeromq::StatsSender;
+use crate::counters::ShardCounters;
+
+/// Commands that may wait for the control thread.
+pub const COMMANDS_QUEUED_MAX: usize = 16;
+
+/// Connections to the metrics port at once; further ones wait to be accepted.
+const METRICS_CONNECTIONS_MAX: usize = 16;
+
+/// What the rest of the process tells the control thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlCommand {
+    /// Read the routes again, changed or not.
+    ReloadRoutes,
+    /// Tell everyone that the process is about to end.
+    Drain,
+}
+
+/// What the control thread is given. Listeners are bound already, so that a port that is taken
+/// stops the start.
+#[derive(Debug)]
+pub struct ControlContext {
+    /// All settings.
+    pub config: Arc<Config>,
+    /// The broadcast ring.
+    pub publisher: Publisher<Broadcast>,
+    /// What the shards report. Once all its senders are gone, the control thread ends.
+    pub reports: Receiver<Report>,
+    /// The counters of all shards.
+    pub counters: Vec<Arc<ShardCounters>>,
+    /// Commands, see [`commands`].
+    pub commands: Receiver<ControlCommand>,
+    /// The control port.
+    pub listener: Option<TcpListener>,
+    /// The port with nothing but metrics.
+    pub metrics_listener: Option<TcpListener>,
+    /// The way to stats listeners, when stats are on.
+    pub stats: Option<StatsSender>,
+    /// The thread that looks at the routes.
+    pub routes: RoutesWatch,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Set once all shards serve.
+    pub ready: Arc<AtomicBool>,
+}
+
+/// The channel for [`ControlCommand`]s.
+#[must_use]
+pub fn commands() -> (Sender<ControlCommand>, Receiver<ControlCommand>) {
+    crossbeam_channel::bounded(COMMANDS_QUEUED_MAX)
+}
+
+/// Runs the control thread until all shards have ended. To be called on an executor of its own.
+///
+/// # Errors
+/// When a listener cannot be used; all else is logged and survived.
+pub async fn run(context: ControlContext) -> std::io::Result<()> {
+    let ControlContext {
+        listener,
+        metrics_listener,
+        ..
+    } = &context;
+    let listeners = [
+        (
+            listener.as_ref(),
+            Service::Control,
+            context.config.control.connections_max,
+        ),
+        (
+            metrics_listener.as_ref(),
+            Service::Metrics,
+            METRICS_CONNECTIONS_MAX,
+        ),
+    ];
+    let mut servers = Vec::new();
+    for (listener, service, connections_max) in listeners {
+        if let Some(listener) = listener {
+            servers.push(Server::new(
+                listener.try_clone()?,
+                service,
+                connections_max,
+            )?);
+        }
+    }
+    let control = Rc::new(Control::new(context));
+    // Dropping a task ends it: the servers live as long as this list.
+    let tasks: Vec<_> = servers
+        .into_iter()
+        .map(|server| glommio::spawn_local(server.run(Rc::clone(&control))))
+        .collect();
+    tick::run(control).await;
+    for task in tasks {
+        task.cancel().await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

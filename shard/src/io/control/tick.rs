@@ -1,0 +1,184 @@
+//! What the control thread does every few milliseconds: it takes what the other threads say, and
+//! does what is due. Polling keeps them from having to wake it; nobody waits for any of this.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::TryRecvError;
+use glommio::timer::sleep;
+use log::{error, info};
+
+use super::ControlCommand;
+use super::state::Control;
+use crate::admin::interest::Notice;
+use crate::admin::totals::Totals;
+use crate::io::broadcast::Broadcast;
+
+/// Pause between two ticks.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Pause when there is more to do: just long enough for publishers to get their turn.
+const BUSY_TICK: Duration = Duration::from_micros(1);
+
+/// Reports taken in one tick.
+const REPORTS_PER_TICK_MAX: usize = 16;
+
+/// Channels told about in one tick because their time has come.
+const EXPIRED_PER_TICK_MAX: usize = 2_048;
+
+/// How often `activity` and `counts` packets are sent when there is something to say.
+const COUNTS_EVERY_MS: u64 = 100;
+
+/// Runs until all shards have ended.
+pub(super) async fn run(control: Rc<Control>) {
+    let mut ticker = Ticker::new(&control);
+    loop {
+        match ticker.tick(&control) {
+            Pace::Idle => sleep(TICK).await,
+            Pace::Busy => sleep(BUSY_TICK).await,
+            Pace::Over => return,
+        }
+    }
+}
+
+/// How to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Everything is done.
+    Idle,
+    /// More is waiting.
+    Busy,
+    /// All shards have ended.
+    Over,
+}
+
+struct Ticker {
+    notices: Vec<Notice>,
+    counted: Totals,
+    counts_due_ms: u64,
+    report_every_ms: u64,
+    report_due_ms: u64,
+}
+
+impl Ticker {
+    fn new(control: &Control) -> Self {
+        let now_ms = control.clock.now_ms();
+        let report_every_ms = u64::from(control.config.handler.stats_report_interval_s) * 1_000;
+        Self {
+            notices: Vec::new(),
+            counted: Totals::default(),
+            counts_due_ms: now_ms + COUNTS_EVERY_MS,
+            report_every_ms,
+            report_due_ms: now_ms + report_every_ms,
+        }
+    }
+
+    fn tick(&mut self, control: &Rc<Control>) -> Pace {
+        let now_ms = control.clock.now_ms();
+        take_commands(control);
+        take_routes(control);
+        let pace = self.take_reports(control, now_ms);
+        let mut interest = control.interest.borrow_mut();
+        let more = interest.expire(now_ms, EXPIRED_PER_TICK_MAX, &mut self.notices);
+        drop(interest);
+        self.tell(control);
+        self.count(control, now_ms);
+        control.stats.borrow_mut().wake();
+        match pace {
+            Pace::Idle if more => Pace::Busy,
+            Pace::Idle | Pace::Busy | Pace::Over => pace,
+        }
+    }
+
+    /// Books what the shards report.
+    fn take_reports(&mut self, control: &Control, now_ms: u64) -> Pace {
+        for _ in 0..REPORTS_PER_TICK_MAX {
+            let report = match control.reports.try_recv() {
+                Ok(report) => report,
+                Err(TryRecvError::Empty) => return Pace::Idle,
+                Err(TryRecvError::Disconnected) => return Pace::Over,
+            };
+            let mut interest = control.interest.borrow_mut();
+            for change in &report.subscriptions {
+                interest.apply(now_ms, change, &mut self.notices);
+            }
+            drop(interest);
+            let mut stats = control.stats.borrow_mut();
+            for event in &report.connections {
+                stats.connection(event);
+            }
+            drop(stats);
+            self.tell(control);
+        }
+        Pace::Busy
+    }
+
+    fn tell(&mut self, control: &Control) {
+        let mut stats = control.stats.borrow_mut();
+        for notice in self.notices.drain(..) {
+            stats.subscription(&notice);
+        }
+    }
+
+    /// Samples and reports the counters.
+    fn count(&mut self, control: &Control, now_ms: u64) {
+        let totals = control.totals();
+        let mut minutes = control.minutes.get();
+        minutes.sample(now_ms, totals.connections);
+        control.minutes.set(minutes);
+        control.reporter.borrow_mut().sample(totals.connections);
+        if now_ms >= self.counts_due_ms {
+            self.counts_due_ms = now_ms + COUNTS_EVERY_MS;
+            self.tell_counts(control, totals);
+        }
+        if self.report_every_ms > 0 && now_ms >= self.report_due_ms {
+            self.report_due_ms = now_ms + self.report_every_ms;
+            let snapshot = control.snapshot();
+            if let Some(report) = control.reporter.borrow_mut().report(now_ms, &snapshot) {
+                control.stats.borrow_mut().report(&report);
+            }
+        }
+    }
+
+    fn tell_counts(&mut self, control: &Control, totals: Totals) {
+        let before = std::mem::replace(&mut self.counted, totals);
+        let requests = totals.requests.saturating_sub(before.requests);
+        let activity = requests + totals.retries.saturating_sub(before.retries);
+        if activity > 0 {
+            control.stats.borrow_mut().counts(activity, requests);
+        }
+    }
+}
+
+fn take_commands(control: &Rc<Control>) {
+    while let Ok(command) = control.commands.try_recv() {
+        match command {
+            ControlCommand::ReloadRoutes => control.routes.borrow_mut().reload(),
+            ControlCommand::Drain => {
+                info!("draining: no longer ready, clients are asked to leave");
+                control.set_draining();
+                let timeout_ms = u64::from(control.config.http.drain_timeout_s) * 1_000;
+                broadcast(control, Broadcast::Drain { timeout_ms });
+            }
+        }
+    }
+}
+
+fn take_routes(control: &Rc<Control>) {
+    let table = control.routes.borrow_mut().next_table();
+    if let Some(table) = table {
+        broadcast(control, Broadcast::Routes(Arc::clone(&table)));
+    }
+}
+
+/// Sends without holding up the tick; those who wait for room keep their order.
+fn broadcast(control: &Rc<Control>, message: Broadcast) {
+    let control = Rc::clone(control);
+    let task = async move {
+        if control.broadcast(message, None).await.is_err() {
+            error!("a broadcast was given up");
+        }
+    };
+    glommio::spawn_local(task).detach();
+}
