@@ -31,10 +31,12 @@ pub(crate) struct Completion {
 }
 
 /// How the kernel runs the ring's deferred work, best first.
+///
+/// Putting it off until the owner asks (`DEFER_TASKRUN`) would be as fast, but nobody could sleep
+/// on the ring's eventfd: an event that itself comes from an eventfd, like a publish, would then
+/// signal from within that write, which the kernel (6.18) does late once and never again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Only when the owner asks (kernel 6.1).
-    Deferred,
     /// At the owner's next system call, whichever that is (kernel 6.0).
     Cooperative,
     /// By interrupting the owner.
@@ -64,16 +66,11 @@ impl Ring {
     /// A ring with room for `depth` unsent requests and `completions_max` unread completions, both
     /// bounded by the kernel's own maximum.
     pub(crate) fn new(depth: u32, completions_max: u32) -> io::Result<Self> {
-        let (ring, mode) = match build(depth, completions_max, Mode::Deferred) {
+        let (ring, mode) = match build(depth, completions_max, Mode::Cooperative) {
             Err(error) if unknown_flag(&error) => {
-                match build(depth, completions_max, Mode::Cooperative) {
-                    Err(error) if unknown_flag(&error) => {
-                        (build(depth, completions_max, Mode::Plain)?, Mode::Plain)
-                    }
-                    built => (built?, Mode::Cooperative),
-                }
+                (build(depth, completions_max, Mode::Plain)?, Mode::Plain)
             }
-            built => (built?, Mode::Deferred),
+            built => (built?, Mode::Cooperative),
         };
         Self::with(ring, mode)
     }
@@ -265,10 +262,6 @@ fn build(depth: u32, completions_max: u32, mode: Mode) -> io::Result<IoUring> {
         .setup_clamp()
         .setup_cqsize(completions_max.max(depth));
     match mode {
-        Mode::Deferred => {
-            builder.setup_submit_all().setup_single_issuer();
-            builder.setup_defer_taskrun().setup_taskrun_flag();
-        }
         Mode::Cooperative => {
             builder.setup_submit_all().setup_single_issuer();
             builder.setup_coop_taskrun().setup_taskrun_flag();
