@@ -52,7 +52,7 @@ fn a_timer_fires_once_in_its_tick_and_never_early() {
         wheel.schedule(&mut rows, 0, due_ms);
         assert_eq!(
             expired(&mut wheel, &mut rows, due_ms - 1),
-            [],
+            [0_u32; 0],
             "early: {due_ms}"
         );
         assert!(rows.0[0].is_scheduled());
@@ -64,7 +64,7 @@ fn a_timer_fires_once_in_its_tick_and_never_early() {
         assert!(!rows.0[0].is_scheduled());
         assert_eq!(
             expired(&mut wheel, &mut rows, due_ms * 2 + 1_000_000),
-            [],
+            [0_u32; 0],
             "twice: {due_ms}"
         );
     }
@@ -73,7 +73,7 @@ fn a_timer_fires_once_in_its_tick_and_never_early() {
 #[test]
 fn a_deadline_in_the_past_fires_within_a_tick() {
     let (mut wheel, mut rows) = (Wheel::new(10_000), rows(1));
-    assert_eq!(expired(&mut wheel, &mut rows, 20_010), []);
+    assert_eq!(expired(&mut wheel, &mut rows, 20_010), [0_u32; 0]);
     wheel.schedule(&mut rows, 0, 3);
     assert_eq!(expired(&mut wheel, &mut rows, 20_010 + TICK_MS), [0]);
 }
