@@ -52,8 +52,16 @@ struct Conn {
 pub(crate) fn run(port: u16) -> Result<(), LoadError> {
     let listener = net::listen_on(port)?;
     child::announce(&[net::port_of(&listener)?])?;
+    serve(&listener)
+}
+
+/// Serves on a listener until the process ends.
+///
+/// # Errors
+/// [`LoadError::Io`] when the kernel refuses something.
+pub(crate) fn serve(listener: &TcpListener) -> Result<(), LoadError> {
     let mut readiness = Readiness::new()?;
-    readiness.add(&listener, EpollFlags::EPOLLIN, LISTENER_KEY)?;
+    readiness.add(listener, EpollFlags::EPOLLIN, LISTENER_KEY)?;
     let mut conns: Vec<Option<Conn>> = Vec::new();
     let (mut free, mut ready) = (Vec::new(), Vec::new());
     let (mut stats, mut buf) = (Stats::default(), vec![0; BUF_LEN]);
@@ -61,7 +69,7 @@ pub(crate) fn run(port: u16) -> Result<(), LoadError> {
         readiness.wait(60_000, &mut ready)?;
         for &(_, key) in &ready {
             if key == LISTENER_KEY {
-                accept(&listener, &readiness, &mut conns, &mut free)?;
+                accept(listener, &readiness, &mut conns, &mut free)?;
             } else if let Some(place) = conns.get_mut(key)
                 && let Some(conn) = place
                 && !conn.serve(&mut buf, &mut stats)

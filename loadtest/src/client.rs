@@ -5,3 +5,6 @@ pub(crate) mod herd;
 pub(crate) mod requester;
 mod stream;
 mod worker;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,14 @@ pub(crate) enum LoadError {
         /// The system's answer.
         source: io::Error,
     },
+    /// Nobody listens.
+    #[error("cannot connect to {target}: {source}")]
+    Connect {
+        /// Where.
+        target: std::net::SocketAddrV4,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// The program to start is not there.
     #[error(
         "{} does not exist; build it with `cargo build --release`, or name it with --bin",

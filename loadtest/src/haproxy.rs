@@ -11,6 +11,9 @@ use crate::server::{Folder, local, wait_for};
 /// Where Debian and most others put it.
 const PROGRAM: &str = "/usr/sbin/haproxy";
 
+/// Connections besides those of the clients.
+const SPARE_CONNECTIONS: usize = 100;
+
 /// A running HAProxy.
 #[derive(Debug)]
 pub(crate) struct Haproxy {
@@ -26,15 +29,19 @@ pub(crate) fn is_installed() -> bool {
 }
 
 impl Haproxy {
-    /// Starts it in front of `backend` with one thread on each of `cores`.
+    /// Starts it in front of `backend` for so many clients, one thread on each of `cores`.
     ///
     /// # Errors
     /// [`LoadError`] when it does not come up.
-    pub(crate) fn start(backend: SocketAddrV4, cores: &[usize]) -> Result<Self, LoadError> {
+    pub(crate) fn start(
+        backend: SocketAddrV4,
+        cores: &[usize],
+        clients: usize,
+    ) -> Result<Self, LoadError> {
         let folder = Folder::new()?;
         let [client] = net::free_ports()?.map(local);
         let file = folder.path().join("haproxy.cfg");
-        std::fs::write(&file, settings(client, backend, cores.len()))
+        std::fs::write(&file, settings(client, backend, cores.len(), clients))
             .map_err(LoadError::io("writing HAProxy's settings"))?;
         let output = folder.path().join("output.txt");
         let file = file.to_string_lossy();
@@ -54,9 +61,10 @@ impl Haproxy {
     }
 }
 
-fn settings(client: SocketAddrV4, backend: SocketAddrV4, threads: usize) -> String {
+fn settings(client: SocketAddrV4, backend: SocketAddrV4, threads: usize, clients: usize) -> String {
+    let connections = clients + SPARE_CONNECTIONS;
     format!(
-        "global\n  nbthread {threads}\n  maxconn 20000\n  tune.bufsize 16384\n\
+        "global\n  nbthread {threads}\n  maxconn {connections}\n  tune.bufsize 16384\n\
          \ndefaults\n  mode http\n  no log\n  timeout connect 5s\n  timeout client 60s\n\
          \x20 timeout server 60s\n  timeout http-keep-alive 60s\n  option http-keep-alive\n\
          \x20 option splice-auto\n  http-reuse always\n\

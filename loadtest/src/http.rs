@@ -51,6 +51,7 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Reader {
     phase: Phase,
+    closes: bool,
     spill: Vec<u8>,
 }
 
@@ -59,6 +60,7 @@ impl Reader {
     pub(crate) fn new() -> Self {
         Self {
             phase: Phase::Head,
+            closes: false,
             spill: Vec::new(),
         }
     }
@@ -66,6 +68,11 @@ impl Reader {
     /// Whether the connection's end now would cut a response short, or precede one.
     pub(crate) fn ends_with_close(&self) -> bool {
         self.phase == Phase::UntilClose
+    }
+
+    /// Whether the server said that it closes the connection after this response.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
     }
 
     /// Takes the next bytes and gives the parts they complete to `sink`.
@@ -138,6 +145,8 @@ impl Reader {
         let status = status_of(head).ok_or(WireError::Head)?;
         if status >= 200 {
             self.phase = framing_of(head, status)?;
+            self.closes =
+                field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             sink(Part::Head { status });
             if self.phase == (Phase::Length { left: 0 }) {
                 self.end(sink);

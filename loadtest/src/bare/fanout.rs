@@ -27,16 +27,24 @@ const COMMAND_KEY: usize = 2;
 pub(crate) fn run(port: u16) -> Result<(), LoadError> {
     let (streams, control) = (net::listen_on(port)?, net::listen_on(0)?);
     child::announce(&[net::port_of(&streams)?, net::port_of(&control)?])?;
+    serve(&streams, &control)
+}
+
+/// Serves on two listeners until the control connection ends.
+///
+/// # Errors
+/// [`LoadError::Io`] when the kernel refuses something.
+pub(crate) fn serve(streams: &TcpListener, control: &TcpListener) -> Result<(), LoadError> {
     let mut readiness = Readiness::new()?;
-    readiness.add(&streams, EpollFlags::EPOLLIN, STREAMS_KEY)?;
-    readiness.add(&control, EpollFlags::EPOLLIN, CONTROL_KEY)?;
+    readiness.add(streams, EpollFlags::EPOLLIN, STREAMS_KEY)?;
+    readiness.add(control, EpollFlags::EPOLLIN, CONTROL_KEY)?;
     let (mut sockets, mut commands) = (Vec::new(), None::<TcpStream>);
     let mut ready = Vec::new();
     loop {
         readiness.wait(60_000, &mut ready)?;
         for &(_, key) in &ready {
             match (key, &mut commands) {
-                (STREAMS_KEY, _) => accept(&streams, &mut sockets),
+                (STREAMS_KEY, _) => accept(streams, &mut sockets),
                 (CONTROL_KEY, _) => {
                     if let Ok((socket, _)) = control.accept() {
                         readiness.add(&socket, EpollFlags::EPOLLIN, COMMAND_KEY)?;

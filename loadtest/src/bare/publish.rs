@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use memchr::memmem;
 use nix::sys::epoll::EpollFlags;
@@ -35,8 +35,16 @@ struct Server {
 pub(crate) fn run(port: u16) -> Result<(), LoadError> {
     let listener = net::listen_on(port)?;
     child::announce(&[net::port_of(&listener)?])?;
+    serve(&listener)
+}
+
+/// Serves on a listener until the process ends.
+///
+/// # Errors
+/// [`LoadError::Io`] when the kernel refuses something.
+pub(crate) fn serve(listener: &TcpListener) -> Result<(), LoadError> {
     let mut readiness = Readiness::new()?;
-    readiness.add(&listener, EpollFlags::EPOLLIN, LISTENER_KEY)?;
+    readiness.add(listener, EpollFlags::EPOLLIN, LISTENER_KEY)?;
     let mut server = Server {
         conns: Vec::new(),
         channels: HashMap::new(),

@@ -13,6 +13,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A persistent connection to a control port or a backend.
 #[derive(Debug)]
 pub(crate) struct Control {
+    target: SocketAddrV4,
     stream: TcpStream,
     reader: Reader,
     request: Vec<u8>,
@@ -24,13 +25,15 @@ impl Control {
     /// # Errors
     /// [`LoadError::Io`] when nobody listens there.
     pub(crate) fn connect(target: SocketAddrV4) -> Result<Self, LoadError> {
-        let what = "connecting to the control port";
-        let stream = TcpStream::connect(target).map_err(LoadError::io(what))?;
+        let what = "preparing a connection";
+        let stream =
+            TcpStream::connect(target).map_err(|source| LoadError::Connect { target, source })?;
         stream.set_nodelay(true).map_err(LoadError::io(what))?;
         stream
             .set_read_timeout(Some(ANSWER_TIMEOUT))
             .map_err(LoadError::io(what))?;
         Ok(Self {
+            target,
             stream,
             reader: Reader::new(),
             request: Vec::new(),
@@ -66,6 +69,13 @@ impl Control {
 
     fn exchange(&mut self) -> Result<(u16, Vec<u8>), LoadError> {
         let what = "waiting for an answer";
+        if self.reader.closes() {
+            let request = std::mem::take(&mut self.request);
+            *self = Self {
+                request,
+                ..Self::connect(self.target)?
+            };
+        }
         self.stream
             .write_all(&self.request)
             .map_err(LoadError::io(what))?;

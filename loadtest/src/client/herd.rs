@@ -15,6 +15,9 @@ use crate::clock::Deadline;
 use crate::error::LoadError;
 use crate::net;
 
+/// When nothing arrives for so long, nothing more will, in milliseconds.
+const STALL_MS: u64 = 5_000;
+
 /// How a herd is made.
 #[derive(Debug, Clone)]
 pub(crate) struct HerdPlan {
@@ -161,13 +164,21 @@ impl Herd {
             .sum()
     }
 
-    /// Waits until everything announced has arrived; false when the deadline passes first.
+    /// Waits until everything announced has arrived; false when the deadline passes first, or
+    /// when nothing at all arrives for a while.
     pub(crate) fn wait_received(&self, deadline: Deadline) -> bool {
-        while self.received() < self.expected {
-            if deadline.passed() {
+        let mut seen = self.received();
+        let mut patience = deadline.or_after_ms(STALL_MS);
+        while seen < self.expected {
+            if patience.passed() {
                 return false;
             }
             std::thread::park_timeout(Duration::from_millis(10));
+            let now = self.received();
+            if now > seen {
+                patience = deadline.or_after_ms(STALL_MS);
+            }
+            seen = now;
         }
         true
     }
@@ -183,7 +194,7 @@ impl Herd {
             |notice| {
                 if let Notice::Settled(part) = notice {
                     all.tally.add(&part.tally);
-                    // Cannot fail: both resize themselves.
+                    // Cannot fail: both have the same bounds.
                     let _ = all.latency.add(&part.latency);
                 }
             },

@@ -180,8 +180,8 @@ impl Requester {
         if next(key, &mut client.out) == Next::Stop {
             return Ok(false);
         }
-        if client.begin().is_err() {
-            // Closed while idle, as a server may do at any time: not a failure.
+        if client.reader.closes() || client.begin().is_err() {
+            // Closed after an answer or while idle, as a server may do: not a failure.
             let mut fresh = self.client(key)?;
             if let Some(client) = self.clients.get_mut(key) {
                 std::mem::swap(&mut fresh.out, &mut client.out);

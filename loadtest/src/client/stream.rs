@@ -86,10 +86,10 @@ impl Stream {
             };
             let bytes = buf.get(..len).unwrap_or_default();
             match self.feed(bytes, tally, &mut receipt) {
-                Ok(true) => return Outcome::Gone("the response ended"),
-                Ok(false) if self.stage == Stage::Ended => {
+                Ok(_) if self.stage == Stage::Ended => {
                     return Outcome::Gone("the status was not 200");
                 }
+                Ok(true) => return Outcome::Gone("the response ended"),
                 Ok(false) => {}
                 Err(_) => return Outcome::Gone("the response was malformed"),
             }
@@ -118,6 +118,8 @@ impl Stream {
         let sink = &mut |part: Part<'_>| match part {
             Part::Head { status: 200 } => *stage = Stage::Held,
             Part::Head { .. } => *stage = Stage::Ended,
+            // The text of a refusal is no message.
+            Part::Content(_) if *stage == Stage::Ended => {}
             Part::Content(content) => lines.feed(content, |line| match message::parse(line) {
                 Some(stamp) => {
                     track.take(stamp.seq, tally);

@@ -136,11 +136,13 @@ impl Findings {
     }
 }
 
+/// The longest time that a histogram tells from longer ones, in nanoseconds.
+const LATENCY_NS_MAX: u64 = 100_000_000_000;
+
 /// A histogram of nanoseconds with three significant digits.
 pub(crate) fn new_histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
-    histogram.auto(true);
-    histogram
+    Histogram::new_with_max(LATENCY_NS_MAX, 3)
+        .unwrap_or_else(|_| unreachable!("these bounds are allowed"))
 }
 
 struct Progress {

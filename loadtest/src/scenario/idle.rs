@@ -66,9 +66,7 @@ fn cycle(
     lab.server.wait_quiet()?;
     let (held, kernel_held) = (lab.server.memory()?, memory::of_kernel());
     let opened = opening.result.opened;
-    let at = clock::now_ns();
-    let tally = publish_to_all(lab, herd, opened)?;
-    let publish_s = clock::seconds(clock::now_ns() - at);
+    let (tally, publish_s) = publish_to_all(lab, herd, opened)?;
     herd.close()?;
     lab.server.wait_quiet()?;
     let each = |from: u64, to: u64| (to as f64 - from as f64) / opened as f64;
@@ -86,10 +84,15 @@ fn cycle(
     })
 }
 
-/// Publishes one message to every stream and waits for it.
-fn publish_to_all(lab: &Lab<'_>, herd: &mut Herd, streams: usize) -> Result<Tally, LoadError> {
+/// Publishes one message to every stream and waits for it; returns how many seconds that took.
+fn publish_to_all(
+    lab: &Lab<'_>,
+    herd: &mut Herd,
+    streams: usize,
+) -> Result<(Tally, f64), LoadError> {
     let mut control = Control::connect(lab.server.control)?;
     herd.expect(streams as u64);
+    let at = clock::now_ns();
     let channels = match lab.args.channel_mode {
         Channels::Shared => 1,
         Channels::Own => streams,
@@ -107,13 +110,10 @@ fn publish_to_all(lab: &Lab<'_>, herd: &mut Herd, streams: usize) -> Result<Tall
         control.publish(&body)?;
     }
     herd.wait_received(lab.deadline.or_after_ms(ARRIVAL_MS));
-    settle(herd, 1)
-}
-
-fn settle(herd: &mut Herd, sent: u32) -> Result<Tally, LoadError> {
+    let took_s = clock::seconds(clock::now_ns() - at);
     // What is doubled comes right behind; give it the time of one look.
     clock::wait_until(Deadline::after_ms(100), || false);
-    Ok(herd.settle(sent)?.tally)
+    Ok((herd.settle(1)?.tally, took_s))
 }
 
 fn report(

@@ -26,6 +26,7 @@ const WARM_UP: u32 = 20;
 
 /// A connection that is read by trying again and again.
 struct Spun {
+    target: SocketAddrV4,
     socket: TcpStream,
     reader: Reader,
     buf: Vec<u8>,
@@ -33,11 +34,13 @@ struct Spun {
 
 impl Spun {
     fn connect(target: SocketAddrV4) -> Result<Self, LoadError> {
-        let what = "connecting";
-        let socket = TcpStream::connect(target).map_err(LoadError::io(what))?;
+        let what = "preparing a connection";
+        let socket =
+            TcpStream::connect(target).map_err(|source| LoadError::Connect { target, source })?;
         socket.set_nodelay(true).map_err(LoadError::io(what))?;
         socket.set_nonblocking(true).map_err(LoadError::io(what))?;
         Ok(Self {
+            target,
             socket,
             reader: Reader::new(),
             buf: vec![0; 65_536],
@@ -45,6 +48,9 @@ impl Spun {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        if self.reader.closes() {
+            *self = Self::connect(self.target)?;
+        }
         self.socket
             .write_all(bytes)
             .map_err(LoadError::io("sending a request"))

@@ -5,6 +5,7 @@
 //! answered every client's poll, and what a poll can lose is its answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -20,8 +21,12 @@ use crate::message::{self, Stamp};
 use crate::publish::{self, Format};
 use crate::report::Report;
 
-/// A message must reach all polls within this time before the next one helps, in milliseconds.
-const ARRIVAL_MS: u64 = 500;
+/// When no more answers arrive for so long, the next message goes to those passed by, in
+/// milliseconds.
+const STALL_MS: u64 = 20;
+
+/// The publisher looks at the counts so often.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// The clients' last polls must be answered within this time, in milliseconds.
 const LAST_ANSWER_MS: u64 = 15_000;
@@ -136,14 +141,17 @@ fn publish(lab: &Lab<'_>, clients: u64, shared: &Shared) -> Result<Published, Lo
     while !end.passed() && !shared.ended.load(Ordering::Acquire) {
         // A poll that the backend answered is held an instant later, or gets the next message.
         if polls(&mut backend)? < answered() + clients {
-            std::thread::yield_now();
+            std::thread::park_timeout(LOOK);
             continue;
         }
         let goal = answered() + clients;
         send(lab, &mut control, &mut published)?;
-        let deadline = end.or_after_ms(ARRIVAL_MS);
-        while answered() < goal && !deadline.passed() {
-            std::thread::park_timeout(std::time::Duration::from_micros(200));
+        let (mut before, mut patience) = (answered(), end.or_after_ms(STALL_MS));
+        while answered() < goal && !patience.passed() {
+            std::thread::park_timeout(LOOK);
+            if answered() > before {
+                (before, patience) = (answered(), end.or_after_ms(STALL_MS));
+            }
         }
         published.incomplete += u64::from(answered() < goal && !end.passed());
         lab.say(|| format!("{} answers", answered()));

@@ -40,7 +40,7 @@ pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
     let rounds = lab.args.len(Count::Rounds);
     let slice_ms = (lab.args.count(Count::Seconds) * 1_000 / rounds as u64).max(1);
     let rival = (lab.args.yardstick && haproxy::is_installed())
-        .then(|| Haproxy::start(lab.backend, &lab.server_cores))
+        .then(|| Haproxy::start(lab.backend, &lab.server_cores, lab.args.len(Count::Clients)))
         .transpose()?;
     let mut sides = vec![side(lab, "server", lab.server.client, None, true)?];
     if let Some(rival) = &rival {
