@@ -13,3 +13,5 @@ pub mod routes_watch;
 pub mod sys;
 pub mod tls;
 pub mod zeromq;
+pub mod engine;
+pub mod socket;

@@ -234,6 +234,12 @@ pub fn locked_memory_max() -> Option<u64> {
     rustix::process::getrlimit(Resource::Memlock).current
 }
 
+/// The effective user's number; 0 is root.
+#[must_use]
+pub fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Gives memory that the allocator keeps for later back to the machine. Costs milliseconds: for
 /// quiet moments after a storm.
 pub fn trim_heap() {

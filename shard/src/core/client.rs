@@ -1,0 +1,452 @@
+//! The client's side: connections come and go, requests begin and end.
+
+use config::{RouteQuery, TargetKind};
+use proto::Parsed;
+use proto::http::{Version, field_value};
+use proto::http1::{RequestError, RequestHead, Slots, parse_request};
+
+use super::actions::{Action, Actions};
+use super::answer::Refusal;
+use super::conn::{ClientTerms, State};
+use super::exchange::Exchange;
+use super::rewrite::{RequestContext, store_request};
+use super::routes::RouteId;
+use super::{ClientSeen, ConnKey, Core, SEEN_MAX, Socket};
+
+impl<S: Socket> Core<S> {
+    /// A client has connected through this listener. Over the limit it is told so with a 503.
+    pub fn accept(&mut self, listener: u16, actions: &mut Actions) -> ConnKey {
+        let is_ssl = self
+            .settings
+            .listeners
+            .get(usize::from(listener))
+            .is_some_and(|l| l.is_ssl);
+        let key = self.insert(State::Idle, is_ssl);
+        self.clients += 1;
+        self.counters.accepts.accepted.add(1);
+        self.counters.connections.clients_idle.add(1);
+        if self.clients > self.settings.clients_max || self.draining_until_ms.is_some() {
+            self.counters.accepts.refused_maxconn.add(1);
+            let refusal = Refusal::new(503, "Too many connections.");
+            self.refuse_unread(key, &refusal, actions);
+            return key;
+        }
+        self.schedule_in(key, self.settings.header_timeout_ms);
+        key
+    }
+
+    /// Bytes have come from a connection. All of them are taken.
+    pub fn received(&mut self, key: ConnKey, bytes: &[u8], actions: &mut Actions) {
+        match self.rows.get(key).map(|row| &row.state) {
+            Some(State::Idle) => self.begin(key, bytes, actions),
+            Some(State::Head(_)) => self.add_to_head(key, bytes, actions),
+            Some(State::Exchange(_)) => self.received_upload(key, bytes, actions),
+            Some(State::Backend(_)) => self.backend_received(key, bytes, actions),
+            // Nothing is read from a held client; one that finishes has nothing more to say.
+            Some(State::Held(_) | State::Finishing | State::Gone) | None => {}
+        }
+        self.settle(actions);
+    }
+
+    /// The peer has ended its side, and everything before was given to [`Core::received`].
+    pub fn ended(&mut self, key: ConnKey, actions: &mut Actions) {
+        match self.rows.get_mut(key) {
+            Some(row) => row.flags.is_peer_done = true,
+            None => return,
+        }
+        match self.rows.get(key).map(|row| &row.state) {
+            Some(State::Idle | State::Head(_) | State::Held(_) | State::Finishing) => {
+                self.close_client(key, actions);
+            }
+            // The request is whole: a client may end its side and still wait for the answer.
+            Some(State::Exchange(exchange)) if exchange.upload.is_complete() => {}
+            Some(State::Exchange(_)) => self.close_client(key, actions),
+            Some(State::Backend(_)) => self.backend_ended(key, actions),
+            Some(State::Gone) | None => {}
+        }
+        self.settle(actions);
+    }
+
+    /// The peer of a connection that is not being read has ended its side.
+    pub fn peer_done(&mut self, key: ConnKey, actions: &mut Actions) {
+        let Some(row) = self.rows.get_mut(key) else {
+            return;
+        };
+        row.flags.is_peer_done = true;
+        if matches!(
+            row.state,
+            State::Held(_) | State::Idle | State::Head(_) | State::Finishing
+        ) {
+            self.close_client(key, actions);
+        }
+        self.settle(actions);
+    }
+
+    /// The connection is broken: reset, or a write failed.
+    pub fn broken(&mut self, key: ConnKey, actions: &mut Actions) {
+        match self.rows.get(key).map(|row| &row.state) {
+            Some(State::Backend(_)) => self.backend_broken(key, actions),
+            Some(State::Gone) | None => {}
+            Some(_) => self.close_client(key, actions),
+        }
+        self.settle(actions);
+    }
+
+    /// More output is queued than the peer takes at once.
+    pub fn blocked(&mut self, key: ConnKey, actions: &mut Actions) {
+        let Some(row) = self.rows.get_mut(key) else {
+            return;
+        };
+        row.flags.is_blocked = true;
+        if let Some(peer) = self.partner(key) {
+            actions.list.push(Action::PauseReading(peer));
+            // Progress is now measured at the one who does not read.
+            self.schedule_in(peer, self.settings.body_timeout_ms);
+        }
+    }
+
+    /// All queued output has been taken by the peer.
+    pub fn drained(&mut self, key: ConnKey, actions: &mut Actions) {
+        let Some(row) = self.rows.get_mut(key) else {
+            return;
+        };
+        row.flags.is_blocked = false;
+        match &row.state {
+            State::Idle => actions.list.push(Action::ResumeReading(key)),
+            State::Head(_) => self.runnable.push(key),
+            _ => {}
+        }
+        if let Some(peer) = self.partner(key) {
+            actions.list.push(Action::ResumeReading(peer));
+            self.schedule_in(peer, self.settings.body_timeout_ms);
+        }
+        self.settle(actions);
+    }
+
+    /// A client has more queued than the limit allows: its connection ends.
+    pub fn overflowed(&mut self, key: ConnKey, actions: &mut Actions) {
+        let is_held = self
+            .rows
+            .get(key)
+            .is_some_and(|row| matches!(row.state, State::Held(_)));
+        if is_held {
+            self.counters.deliveries.slow_clients_closed.add(1);
+            self.close_client(key, actions);
+        }
+        self.settle(actions);
+    }
+
+    /// Whose bytes become this connection's output.
+    fn partner(&self, key: ConnKey) -> Option<ConnKey> {
+        match &self.rows.get(key)?.state {
+            State::Exchange(exchange) => exchange.open_backend(),
+            State::Backend(backend) => {
+                let client = backend.client()?;
+                match &self.rows.get(client)?.state {
+                    State::Exchange(exchange) if !exchange.upload.is_complete() => Some(client),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets every client go on that has its next request at hand already.
+    ///
+    /// A list instead of recursion: a client may send thousands of requests in one piece.
+    pub(super) fn settle(&mut self, actions: &mut Actions) {
+        while let Some(key) = self.runnable.pop() {
+            let Some(row) = self.rows.get_mut(key) else {
+                continue;
+            };
+            if row.flags.is_blocked || !matches!(row.state, State::Head(_)) {
+                continue;
+            }
+            let State::Head(head) = std::mem::replace(&mut row.state, State::Idle) else {
+                continue;
+            };
+            self.begin(key, &head, actions);
+            // Whoever still stands here waits for bytes or for us to be done with nothing.
+            if self
+                .rows
+                .get(key)
+                .is_some_and(|row| matches!(row.state, State::Idle | State::Head(_)))
+            {
+                actions.list.push(Action::ResumeReading(key));
+            }
+        }
+    }
+
+    fn add_to_head(&mut self, key: ConnKey, bytes: &[u8], actions: &mut Actions) {
+        let Some(State::Head(mut head)) = self
+            .rows
+            .get_mut(key)
+            .map(|row| std::mem::replace(&mut row.state, State::Idle))
+        else {
+            return;
+        };
+        head.extend_from_slice(bytes);
+        self.begin(key, &head, actions);
+    }
+
+    /// Reads a request off the front of `input` and sends it on its way.
+    fn begin(&mut self, key: ConnKey, input: &[u8], actions: &mut Actions) {
+        let mut slots = Slots::new();
+        match parse_request(input, &mut slots, &self.settings.request_limits) {
+            Ok(Parsed::NeedMore) if input.is_empty() => {}
+            Ok(Parsed::NeedMore) => self.set_state(key, State::Head(Box::new(input.to_vec()))),
+            Ok(Parsed::Complete(head, used)) => {
+                let rest = input.get(used..).unwrap_or_default();
+                self.counters.bytes.client_header_received.add(used as u64);
+                self.begin_exchange(key, &head, rest, actions);
+            }
+            Err(error) => {
+                self.counters.errors.bad_request.add(1);
+                let text = match error {
+                    RequestError::HeadTooLarge { .. } => error.to_string(),
+                    _ => format!("Failed to parse request: {error}"),
+                };
+                self.refuse_unread(key, &Refusal::new(error.status(), text), actions);
+            }
+        }
+    }
+
+    fn begin_exchange(
+        &mut self,
+        key: ConnKey,
+        head: &RequestHead<'_, '_>,
+        rest: &[u8],
+        actions: &mut Actions,
+    ) {
+        self.counters.requests.requests.add(1);
+        self.counters.connections.clients_idle.sub(1);
+        self.counters.connections.clients_active.add(1);
+        self.announce(key);
+        let is_ssl = self.counts_as_ssl(key, head);
+        let mut exchange = self.take_spare();
+        exchange.terms = ClientTerms {
+            version: head.version,
+            is_persistent: head.persistent && self.draining_until_ms.is_none(),
+            is_head: head.method == "HEAD",
+            is_trusted: self.is_trusted(head),
+        };
+        let route = self.route_of(head, is_ssl);
+        if let Some(route) = route {
+            self.routes.enter(route);
+            exchange.route = route;
+            self.store(key, head, is_ssl, &mut exchange);
+        }
+        if let Err(refusal) = self.begin_upload(&mut exchange, head, rest) {
+            self.fail(key, exchange, &refusal, actions);
+            return;
+        }
+        if exchange.upload.is_complete() {
+            actions.list.push(Action::PauseReading(key));
+            self.wheel.cancel(&mut self.rows, key);
+        } else {
+            self.schedule_in(key, self.settings.body_idle_timeout_ms);
+        }
+        if route.is_none() {
+            self.counters.errors.route_not_found.add(1);
+            self.fail(
+                key,
+                exchange,
+                &Refusal::new(502, "Route not found"),
+                actions,
+            );
+            return;
+        }
+        if head
+            .upgrade
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+        {
+            exchange.terms.is_persistent = false;
+            let refusal = Refusal::new(501, "WebSockets are not served yet.");
+            self.fail(key, exchange, &refusal, actions);
+            return;
+        }
+        self.dispatch(key, exchange, actions);
+    }
+
+    fn store(
+        &self,
+        key: ConnKey,
+        head: &RequestHead<'_, '_>,
+        is_ssl: bool,
+        exchange: &mut Exchange,
+    ) {
+        let Some(local) = self.routes.get(exchange.route) else {
+            return;
+        };
+        let peer = || self.rows.get(key).and_then(|row| row.socket.peer_ip());
+        let context = RequestContext {
+            config: &self.settings.config,
+            route: &local.route,
+            is_ssl,
+            is_trusted: exchange.terms.is_trusted,
+            peer: &peer,
+        };
+        store_request(head, &context, &mut exchange.request);
+    }
+
+    /// Whether the request came over TLS, or says so and is believed (proxy.md section 5.4).
+    fn counts_as_ssl(&self, key: ConnKey, head: &RequestHead<'_, '_>) -> bool {
+        if self.rows.get(key).is_some_and(|row| row.flags.is_ssl) {
+            return true;
+        }
+        if !self.settings.config.proxy.accept_x_forwarded_protocol {
+            return false;
+        }
+        let said = field_value(head.fields, "X-Forwarded-Proto")
+            .filter(|value| !value.is_empty())
+            .or_else(|| field_value(head.fields, "X-Forwarded-Protocol"));
+        matches!(said, Some(b"https" | b"wss"))
+    }
+
+    fn is_trusted(&self, head: &RequestHead<'_, '_>) -> bool {
+        let Some(verifier) = &self.verifier else {
+            return false;
+        };
+        field_value(head.fields, "Grip-Sig")
+            .is_some_and(|token| verifier.accepts(token, self.now.unix_s))
+    }
+
+    fn route_of(&self, head: &RequestHead<'_, '_>, is_ssl: bool) -> Option<RouteId> {
+        let path = proto::http::normalize_path(head.target);
+        let path = path.split('?').next().unwrap_or_default();
+        if self.settings.config.proxy.accept_pushpin_route
+            && let Some(id) = field_value(head.fields, "Pushpin-Route")
+        {
+            return self.routes.by_id(std::str::from_utf8(id).ok()?, path);
+        }
+        let is_ws = head
+            .upgrade
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        self.routes.find(&RouteQuery {
+            host: head.host,
+            path,
+            is_ssl,
+            is_ws,
+        })
+    }
+
+    /// Ends an exchange whose answer is complete: the client may ask again, or is let go.
+    pub(super) fn next_request(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        actions: &mut Actions,
+    ) {
+        self.counters.connections.clients_active.sub(1);
+        self.counters.connections.clients_idle.add(1);
+        let leftover = std::mem::take(&mut exchange.leftover);
+        let is_persistent = exchange.terms.is_persistent && self.draining_until_ms.is_none();
+        self.retire(exchange);
+        self.await_request(key, is_persistent, leftover, actions);
+    }
+
+    /// A client whose last request is answered.
+    pub(super) fn await_request(
+        &mut self,
+        key: ConnKey,
+        is_persistent: bool,
+        leftover: Vec<u8>,
+        actions: &mut Actions,
+    ) {
+        let is_done = self.rows.get(key).is_some_and(|row| row.flags.is_peer_done);
+        if !is_persistent || (is_done && leftover.is_empty()) {
+            self.finish(key, actions);
+            return;
+        }
+        self.schedule_in(key, self.settings.header_timeout_ms);
+        let is_blocked = self.rows.get(key).is_some_and(|row| row.flags.is_blocked);
+        if leftover.is_empty() {
+            self.set_state(key, State::Idle);
+            if !is_blocked {
+                actions.list.push(Action::ResumeReading(key));
+            }
+            return;
+        }
+        self.set_state(key, State::Head(Box::new(leftover)));
+        self.runnable.push(key);
+    }
+
+    /// Forgets a client and everything that hangs on it.
+    pub(super) fn close_client(&mut self, key: ConnKey, actions: &mut Actions) {
+        match self.take_state(key) {
+            State::Gone | State::Backend(_) => return,
+            State::Exchange(mut exchange) => {
+                self.let_go_of_backend(key, &mut exchange, actions);
+                self.counters.connections.clients_active.sub(1);
+                self.retire(exchange);
+            }
+            State::Held(hold) => self.drop_hold(hold),
+            State::Idle | State::Head(_) | State::Finishing => {
+                self.counters.connections.clients_idle.sub(1);
+            }
+        }
+        self.clients = self.clients.saturating_sub(1);
+        self.wheel.cancel(&mut self.rows, key);
+        self.denounce(key);
+        actions.list.push(Action::Close(key));
+    }
+
+    fn announce(&mut self, key: ConnKey) {
+        let Some(row) = self.rows.get_mut(key) else {
+            return;
+        };
+        if std::mem::replace(&mut row.flags.is_announced, true) || !self.is_announcing {
+            return;
+        }
+        let seen = ClientSeen {
+            conn: key,
+            serial: row.serial,
+            is_gone: false,
+            is_ssl: row.flags.is_ssl,
+            peer: row.socket.peer_ip(),
+        };
+        if self.seen.len() < SEEN_MAX {
+            self.seen.push(seen);
+        }
+    }
+
+    fn denounce(&mut self, key: ConnKey) {
+        let Some(row) = self.rows.get(key) else {
+            return;
+        };
+        if row.flags.is_announced && self.is_announcing && self.seen.len() < SEEN_MAX {
+            let is_ssl = row.flags.is_ssl;
+            self.seen.push(ClientSeen {
+                conn: key,
+                serial: row.serial,
+                is_gone: true,
+                is_ssl,
+                peer: None,
+            });
+        }
+    }
+
+    /// Whether a route tells its clients why something failed.
+    pub(super) fn is_debug(&self, route: RouteId) -> bool {
+        self.settings.config.proxy.debug
+            || self
+                .routes
+                .get(route)
+                .is_some_and(|local| local.route.debug)
+    }
+
+    /// Whether the next target of a route is the built-in one.
+    pub(super) fn target_kind(&self, exchange: &Exchange) -> Option<&TargetKind> {
+        let local = self.routes.get(exchange.route)?;
+        local
+            .route
+            .targets
+            .get(exchange.target)
+            .map(|target| &target.kind)
+    }
+
+    /// Whether a response to this version can be chunked.
+    pub(super) const fn can_chunk(terms: &ClientTerms) -> bool {
+        matches!(terms.version, Version::Http11)
+    }
+}

@@ -1,0 +1,119 @@
+//! One connection: a row of plain data, small when idle.
+//!
+//! What a connection needs only while it works (a partial head, an exchange with a backend) is
+//! boxed and ends when the hold begins. `S` is what the io side keeps beside the row.
+
+use proto::http::Version;
+
+use super::ConnKey;
+use super::exchange::Exchange;
+use super::hold::Hold;
+use super::pools::PoolId;
+use super::wheel::TimerLinks;
+
+/// A row of the shard's connection table.
+#[derive(Debug)]
+pub struct Row<S> {
+    /// The io side's part: descriptor, queued output.
+    pub socket: S,
+    pub(super) timer: TimerLinks,
+    /// Tells this connection from earlier and later ones of the same key.
+    pub(super) serial: u32,
+    pub(super) flags: Flags,
+    pub(super) state: State,
+}
+
+/// What can be true of a connection beside its state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Flags {
+    /// The io side has queued output: the peer does not read fast enough.
+    pub(super) is_blocked: bool,
+    /// The stats stream was told about this connection.
+    pub(super) is_announced: bool,
+    /// The client came in over TLS.
+    pub(super) is_ssl: bool,
+    /// The peer has ended its side.
+    pub(super) is_peer_done: bool,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(super) enum State {
+    /// To be closed by an action already listed, or emptied while it is worked on.
+    Gone,
+    /// A client between requests.
+    Idle,
+    /// A client whose next request has begun, or waits here until its output is read.
+    Head(Box<Vec<u8>>),
+    /// A client whose request is with a backend.
+    Exchange(Box<Exchange>),
+    /// A client that is held.
+    Held(Hold),
+    /// A client that gets its last bytes.
+    Finishing,
+    /// A connection to a backend.
+    Backend(Backend),
+}
+
+/// The backend side of things: which pool, for whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backend {
+    pub(super) pool: PoolId,
+    pub(super) phase: BackendPhase,
+}
+
+/// What a backend connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BackendPhase {
+    /// The handshake is under way, for this client.
+    Connecting(ConnKey),
+    /// Serving this client. `is_reused`: it has served before, so it may have been closed by the
+    /// backend in the very moment that it was taken.
+    Busy { client: ConnKey, is_reused: bool },
+    /// Waiting in its pool.
+    Idle,
+}
+
+impl Backend {
+    /// Whom it serves, or will.
+    pub(super) fn client(&self) -> Option<ConnKey> {
+        match self.phase {
+            BackendPhase::Connecting(client) | BackendPhase::Busy { client, .. } => Some(client),
+            BackendPhase::Idle => None,
+        }
+    }
+}
+
+/// What is remembered of a client's request for as long as it is answered or held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientTerms {
+    pub(super) version: Version,
+    /// The connection may serve another request afterwards.
+    pub(super) is_persistent: bool,
+    /// The answer has no content (RFC 9110 section 9.3.2).
+    pub(super) is_head: bool,
+    /// The client is itself a GRIP proxy: instructions pass.
+    pub(super) is_trusted: bool,
+}
+
+impl<S> Row<S> {
+    /// Which connection this is, of all that ever had its key.
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_with_sixteen_bytes_of_socket_fits_112_bytes() {
+        assert!(
+            size_of::<Row<[u64; 2]>>() <= 112,
+            "{}",
+            size_of::<Row<[u64; 2]>>()
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! A held client: plain data, a few words in its row and one block for the request.
+
+mod answer;
+mod begin;
+mod deliver;
+
+use proto::grip::KeepAliveMode;
+
+use super::conn::ClientTerms;
+use super::exchange::Answer;
+use super::hub::Subscription;
+use super::routes::RouteId;
+
+/// A held request.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) subscriptions: Subscriptions,
+    /// The request as it is sent again on a retry ([`super::request::StoredRequest::pack`]).
+    pub(super) request: Box<[u8]>,
+    /// What only some holds have.
+    pub(super) details: Option<Box<HoldDetails>>,
+    pub(super) route: RouteId,
+    pub(super) kind: HoldKind,
+    pub(super) terms: ClientTerms,
+}
+
+/// Stream or response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldKind {
+    /// Items are appended, chunked (HTTP/1.1).
+    ChunkedStream,
+    /// Items are appended as they are; the end is the close (HTTP/1.0).
+    RawStream,
+    /// The response has no content by definition; items are not written.
+    MuteStream,
+    /// One item or the timeout answers.
+    Response,
+}
+
+/// The larger part of a hold, for those that need it.
+#[derive(Debug, Default)]
+pub(super) struct HoldDetails {
+    pub(super) keep_alive: Option<HeldKeepAlive>,
+    /// What a response hold is answered with when nothing else comes, and what items inherit from.
+    pub(super) answer: Answer,
+    /// What the client sent behind the held request.
+    pub(super) leftover: Box<[u8]>,
+}
+
+/// Content that keeps a silent stream alive, framed for this client.
+#[derive(Debug)]
+pub(super) struct HeldKeepAlive {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) timeout_ms: u32,
+    pub(super) mode: KeepAliveMode,
+}
+
+/// The channels of a connection: up to two inside the row, more in a list of their own.
+#[derive(Debug)]
+pub(super) enum Subscriptions {
+    /// Up to two; `len` of them count.
+    Few {
+        /// How many there are.
+        len: u8,
+        /// The subscriptions, by slot.
+        list: [Subscription; 2],
+    },
+    /// Three or more. Behind one word, so that the row stays small.
+    #[expect(
+        clippy::box_collection,
+        reason = "a fat pointer would cost every row eight bytes"
+    )]
+    Many(Box<Vec<Subscription>>),
+}
+
+impl Subscriptions {
+    /// From a list, in the order of slots.
+    pub(super) fn new(list: Vec<Subscription>) -> Self {
+        let none = Subscription {
+            entry: u32::MAX,
+            position: u32::MAX,
+        };
+        match *list.as_slice() {
+            [] => Self::Few {
+                len: 0,
+                list: [none, none],
+            },
+            [first] => Self::Few {
+                len: 1,
+                list: [first, none],
+            },
+            [first, second] => Self::Few {
+                len: 2,
+                list: [first, second],
+            },
+            _ => Self::Many(Box::new(list)),
+        }
+    }
+
+    /// All of them, in the order of their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Subscription> + '_ {
+        match self {
+            Self::Few { len, list } => list.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Many(many) => many.as_slice(),
+        }
+        .iter()
+        .copied()
+    }
+
+    /// Notes the new place of a subscription in its channel's list.
+    pub(super) fn set_position(&mut self, slot: u32, position: u32) {
+        let subscription = match self {
+            Self::Few { list, .. } => list.get_mut(slot as usize),
+            Self::Many(many) => many.get_mut(slot as usize),
+        };
+        if let Some(subscription) = subscription {
+            subscription.position = position;
+        }
+    }
+}

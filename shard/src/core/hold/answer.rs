@@ -1,0 +1,174 @@
+//! A hold ends: answered, timed out, closed, or handed back to its backend.
+
+use proto::grip::{ResponseBody, ResponseContent, patch};
+use proto::http1::encode;
+
+use super::{Hold, HoldKind};
+use crate::core::actions::Actions;
+use crate::core::answer::write_answer;
+use crate::core::conn::{ClientTerms, State};
+use crate::core::exchange::{Answer, Link, ResponsePhase, Upload};
+use crate::core::{ConnKey, Core, Socket};
+
+impl<S: Socket> Core<S> {
+    /// Answers a response hold with an item.
+    pub(in crate::core) fn answer_hold(
+        &mut self,
+        key: ConnKey,
+        content: &ResponseContent,
+        actions: &mut Actions,
+    ) {
+        let State::Held(hold) = self.take_state(key) else {
+            return;
+        };
+        let start = actions.scratch.len();
+        write_item(&mut actions.scratch, &hold, content);
+        self.counters.deliveries.delivered.add(1);
+        self.counters
+            .deliveries
+            .delivered_bytes
+            .add((actions.scratch.len() - start) as u64);
+        self.counters.requests.count_response(content.code);
+        actions.send_scratch(key, start);
+        self.release_hold(key, hold, actions);
+    }
+
+    /// Answers a response hold with what its backend said for this case.
+    pub(in crate::core) fn time_out_hold(&mut self, key: ConnKey, actions: &mut Actions) {
+        let State::Held(hold) = self.take_state(key) else {
+            return;
+        };
+        self.counters.deliveries.holds_timed_out.add(1);
+        if let Some(details) = &hold.details {
+            self.send_answer(key, &hold.terms, &details.answer, actions);
+        }
+        self.release_hold(key, hold, actions);
+    }
+
+    /// Ends a stream cleanly.
+    pub(in crate::core) fn end_stream(&mut self, key: ConnKey, actions: &mut Actions) {
+        let State::Held(hold) = self.take_state(key) else {
+            return;
+        };
+        if hold.kind == HoldKind::ChunkedStream {
+            let start = actions.scratch.len();
+            actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+            actions.send_scratch(key, start);
+        }
+        self.release_hold(key, hold, actions);
+    }
+
+    /// The client of an ended hold may ask again.
+    fn release_hold(&mut self, key: ConnKey, mut hold: Hold, actions: &mut Actions) {
+        let is_persistent = hold.terms.outlives(hold.kind);
+        let leftover = hold.take_leftover();
+        self.drop_hold(hold);
+        self.counters.connections.clients_idle.add(1);
+        self.await_request(key, is_persistent, leftover, actions);
+    }
+
+    /// Sends the request of a response hold to its backend again; the hold is over.
+    pub(in crate::core) fn retry_hold(&mut self, key: ConnKey, actions: &mut Actions) {
+        let State::Held(mut hold) = self.take_state(key) else {
+            return;
+        };
+        self.wheel.cancel(&mut self.rows, key);
+        let mut exchange = self.take_spare();
+        exchange.request.unpack(&hold.request);
+        exchange.route = hold.route;
+        exchange.target = 0;
+        exchange.address = 0;
+        exchange.terms = hold.terms;
+        exchange.backend = Link::None;
+        exchange.upload = Upload::none();
+        exchange.response = ResponsePhase::Head(Vec::new());
+        exchange.leftover = hold.take_leftover();
+        self.routes.enter(exchange.route);
+        self.drop_hold(hold);
+        self.counters.connections.clients_active.add(1);
+        self.dispatch(key, exchange, actions);
+    }
+
+    /// Takes a hold out of every table.
+    pub(in crate::core) fn drop_hold(&mut self, hold: Hold) {
+        let rows = &mut self.rows;
+        for subscription in hold.subscriptions.iter() {
+            // The position may have changed while earlier subscriptions of this hold were dropped;
+            // it cannot: they are in other entries.
+            self.hub
+                .unsubscribe(subscription, &mut |conn, slot, position| {
+                    if let Some(row) = rows.get_mut(conn)
+                        && let State::Held(other) = &mut row.state
+                    {
+                        other.subscriptions.set_position(slot, position);
+                    }
+                });
+        }
+        let gauges = &self.counters.connections;
+        match hold.kind {
+            HoldKind::Response => gauges.held_long_polls.sub(1),
+            HoldKind::ChunkedStream | HoldKind::RawStream | HoldKind::MuteStream => {
+                gauges.held_streams.sub(1);
+            }
+        }
+        self.routes.leave(hold.route);
+    }
+}
+
+impl Hold {
+    fn take_leftover(&mut self) -> Vec<u8> {
+        self.details
+            .as_mut()
+            .map(|details| std::mem::take(&mut details.leftover).into_vec())
+            .unwrap_or_default()
+    }
+}
+
+/// Writes an item's response for one hold: the fields of its own answer, less those that the item
+/// sets itself, then the item's (grip-http.md section 10).
+fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent) {
+    let own = hold.details.as_ref().map(|details| &details.answer);
+    let is_set = |name: &str| {
+        content
+            .headers
+            .iter()
+            .any(|(set, _)| set.eq_ignore_ascii_case(name))
+    };
+    let is_hidden = |name: &str| {
+        let exposed = content.expose.as_ref();
+        exposed.is_some_and(|names| !names.iter().any(|kept| kept.eq_ignore_ascii_case(name)))
+    };
+    let mut answer = Answer {
+        status: content.code,
+        reason: content.reason.to_vec(),
+        ..Answer::default()
+    };
+    for (name, line) in own.into_iter().flat_map(|own| field_lines(&own.fields)) {
+        if !is_set(name) && !is_hidden(name) {
+            answer.fields.extend_from_slice(line);
+        }
+    }
+    for (name, value) in &content.headers {
+        if !is_hidden(name) {
+            encode::field(&mut answer.fields, name, value);
+        }
+    }
+    match &content.body {
+        ResponseBody::Bytes(bytes) => answer.content.extend_from_slice(bytes),
+        ResponseBody::Patch(ops) => {
+            let original = own.map(|own| own.content.as_slice()).unwrap_or_default();
+            // As Pushpin does: a patch that fails answers with empty content.
+            answer.content = patch::apply(ops, original).unwrap_or_default();
+        }
+    }
+    let terms: &ClientTerms = &hold.terms;
+    write_answer(out, terms, &answer);
+}
+
+/// The lines of a block of fields, each with its name and with its line end.
+fn field_lines(block: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    block.split_inclusive(|b| *b == b'\n').filter_map(|line| {
+        let end = memchr::memchr(b':', line)?;
+        Some((std::str::from_utf8(line.get(..end)?).ok()?, line))
+    })
+}

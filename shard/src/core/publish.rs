@@ -1,0 +1,160 @@
+//! Published items on this shard: joined per channel, released to whoever is subscribed now.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use proto::grip::{Item, StreamForm};
+
+use super::actions::SharedBytes;
+use super::hub::Mode;
+use super::{Core, Socket};
+
+/// Items of one channel that are delivered together: what one connection gets of them leaves in one
+/// write.
+#[derive(Debug)]
+pub(super) struct Group {
+    items: Vec<Arc<Item>>,
+    stream: OnceCell<StreamWire>,
+    raw: OnceCell<SharedBytes>,
+}
+
+/// A group as streams get it.
+#[derive(Debug)]
+pub(super) struct StreamWire {
+    /// Chunks, one per item.
+    pub(super) chunked: SharedBytes,
+    /// Items in it, those of action `send`.
+    pub(super) items: u32,
+    /// The stream ends behind it.
+    pub(super) closes: bool,
+}
+
+impl Group {
+    fn new(item: Arc<Item>) -> Self {
+        Self {
+            items: vec![item],
+            stream: OnceCell::new(),
+            raw: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn items(&self) -> &[Arc<Item>] {
+        &self.items
+    }
+
+    /// The chunks of all items up to the first that closes, joined on first use.
+    pub(super) fn stream(&self) -> &StreamWire {
+        self.stream.get_or_init(|| {
+            let closes = self.items.iter().any(|item| closes(item));
+            let sent = self.sent();
+            let chunked = match sent.as_slice() {
+                [only] => SharedBytes::Process(Arc::clone(only.chunk())),
+                several => {
+                    let mut joined = Vec::new();
+                    for content in several {
+                        joined.extend_from_slice(content.chunk());
+                    }
+                    SharedBytes::Shard(joined.into())
+                }
+            };
+            let items = u32::try_from(sent.len()).unwrap_or(u32::MAX);
+            StreamWire {
+                chunked,
+                items,
+                closes,
+            }
+        })
+    }
+
+    /// The same without framing, for HTTP/1.0.
+    pub(super) fn raw_stream(&self) -> SharedBytes {
+        let join = || {
+            let sent = self.sent();
+            let joined: Vec<u8> = sent
+                .iter()
+                .flat_map(|content| content.content())
+                .copied()
+                .collect();
+            SharedBytes::Shard(joined.into())
+        };
+        self.raw.get_or_init(join).clone()
+    }
+
+    fn sent(&self) -> Vec<&proto::grip::StreamContent> {
+        let open = self.items.iter().take_while(|item| !closes(item));
+        open.filter_map(|item| match &item.stream {
+            Some(StreamForm::Send(content)) => Some(content),
+            _ => None,
+        })
+        .collect()
+    }
+}
+
+fn closes(item: &Item) -> bool {
+    matches!(item.stream, Some(StreamForm::Close))
+}
+
+impl<S: Socket> Core<S> {
+    /// Releases items, in order, to everyone who is subscribed at this moment.
+    ///
+    /// Items for a channel that is waiting already for the very same subscribers join what waits.
+    pub fn publish(&mut self, items: &[Arc<Item>]) {
+        for item in items {
+            if item.response.is_some() {
+                self.release(Mode::Response, item);
+            }
+            if item.stream.is_some() {
+                self.release(Mode::Stream, item);
+            }
+        }
+    }
+
+    fn release(&mut self, mode: Mode, item: &Arc<Item>) {
+        if let Some(waiting) = self.hub.last_waiting_mut(mode, &item.channel)
+            && let Some(group) = Rc::get_mut(waiting)
+        {
+            group.items.push(Arc::clone(item));
+            return;
+        }
+        if self.hub.count(mode, &item.channel) > 0 {
+            self.hub
+                .release(mode, &item.channel, Rc::new(Group::new(Arc::clone(item))));
+        }
+    }
+
+    /// Groups that are released and not delivered to everyone yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.hub.pending()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(body: &str) -> Group {
+        let mut items = proto::grip::parse_publish_body(body.as_bytes())
+            .unwrap()
+            .into_iter();
+        let mut group = Group::new(Arc::new(items.next().unwrap()));
+        group.items.extend(items.map(Arc::new));
+        group
+    }
+
+    #[test]
+    fn items_up_to_a_close_are_joined_and_the_rest_is_dropped() {
+        let group = group(
+            r#"{"items":[{"channel":"a","http-stream":{"content":"one"}},
+                {"channel":"a","http-stream":{"content":"two"}},
+                {"channel":"a","http-stream":{"action":"close"}},
+                {"channel":"a","http-stream":{"content":"late"}}]}"#,
+        );
+        let wire = group.stream();
+        assert_eq!(wire.chunked.as_slice(), b"3\r\none\r\n3\r\ntwo\r\n");
+        assert!(wire.closes);
+        assert_eq!(wire.items, 2);
+        assert_eq!(group.raw_stream().as_slice(), b"onetwo");
+    }
+}

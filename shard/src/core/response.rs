@@ -1,0 +1,686 @@
+//! The answer on its way from the backend to the client.
+
+use proto::Parsed;
+use proto::grip::{self, Instruct};
+use proto::http1::{BodyReader, BodyStep, Framing, ResponseHead, Slots, encode, parse_response};
+
+use super::actions::Actions;
+use super::answer::{Refusal, end_head, is_contentless};
+use super::conn::ClientTerms;
+use super::exchange::{
+    Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
+};
+use super::rewrite::{absolute_url, is_grip, write_response_fields};
+use super::upload::send_piece;
+use super::{ConnKey, Core, Socket};
+
+/// Content of a response with instructions that is buffered, in bytes (grip-http.md section 3.1).
+pub(super) const INSTRUCT_CONTENT_MAX: usize = 100_000;
+
+/// Content up to this many bytes is copied behind its head, so that both leave in one piece.
+const COPIED_MAX: usize = 16 * 1024;
+
+/// Where bytes of a response lie.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'b> {
+    pub(super) bytes: &'b [u8],
+    /// Their place in the io side's buffer; `None`: they are ours and have to be copied.
+    pub(super) offset: Option<usize>,
+}
+
+impl<'b> Input<'b> {
+    fn behind(self, used: usize) -> Self {
+        Self {
+            bytes: self.bytes.get(used..).unwrap_or_default(),
+            offset: self.offset.map(|offset| offset + used),
+        }
+    }
+}
+
+impl<S: Socket> Core<S> {
+    /// Bytes of the answer have come.
+    pub(super) fn response_received(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        backend: ConnKey,
+        bytes: &[u8],
+        actions: &mut Actions,
+    ) {
+        self.schedule_in(backend, self.settings.body_timeout_ms);
+        let input = Input {
+            bytes,
+            offset: Some(0),
+        };
+        match &mut exchange.response {
+            ResponsePhase::Head(head) if head.is_empty() => {
+                self.read_head(key, exchange, input, actions);
+            }
+            ResponsePhase::Head(head) => {
+                let mut all = std::mem::take(head);
+                all.extend_from_slice(bytes);
+                self.read_head(
+                    key,
+                    exchange,
+                    Input {
+                        bytes: &all,
+                        offset: None,
+                    },
+                    actions,
+                );
+            }
+            ResponsePhase::Relay { .. } => self.relay(key, exchange, input, actions),
+            ResponsePhase::Collect(_) => self.collect(key, exchange, input, actions),
+        }
+    }
+
+    /// Reads heads off the front of `input`: interim ones are passed on or skipped, the final one
+    /// decides.
+    pub(super) fn read_head(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        mut input: Input<'_>,
+        actions: &mut Actions,
+    ) {
+        loop {
+            let mut slots = Slots::new();
+            let limits = self.settings.response_limits;
+            match parse_response(input.bytes, &mut slots, &limits, exchange.terms.is_head) {
+                Ok(Parsed::NeedMore) => {
+                    exchange.response = ResponsePhase::Head(input.bytes.to_vec());
+                    self.put_back(key, exchange);
+                    return;
+                }
+                Ok(Parsed::Complete(head, used))
+                    if (100..200).contains(&head.status) && head.status != 101 =>
+                {
+                    self.relay_interim(key, &exchange.terms, &head, actions);
+                    input = input.behind(used);
+                }
+                Ok(Parsed::Complete(head, used)) if head.status != 101 => {
+                    self.counters.bytes.server_header_received.add(used as u64);
+                    self.head_complete(key, exchange, &head, input.behind(used), actions);
+                    return;
+                }
+                Ok(Parsed::Complete(..)) => {
+                    self.bad_response(key, exchange, "backend switched protocols unasked", actions);
+                    return;
+                }
+                Err(error) => {
+                    self.bad_response(key, exchange, &error.to_string(), actions);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn put_back(&mut self, key: ConnKey, exchange: Box<Exchange>) {
+        self.set_state(key, super::conn::State::Exchange(exchange));
+    }
+
+    fn bad_response(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        why: &str,
+        actions: &mut Actions,
+    ) {
+        self.counters.errors.backend_broke_off.add(1);
+        let why = format!("Bad response: {why}.");
+        let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
+        self.fail(key, exchange, &refusal, actions);
+    }
+
+    /// Passes on what the client can use (RFC 9110 section 15.2): not `100`, which we have given
+    /// ourselves, and nothing to HTTP/1.0.
+    fn relay_interim(
+        &self,
+        key: ConnKey,
+        terms: &ClientTerms,
+        head: &ResponseHead<'_, '_>,
+        actions: &mut Actions,
+    ) {
+        if head.status == 100 || !Self::can_chunk(terms) {
+            return;
+        }
+        let start = actions.scratch.len();
+        encode::status_line(
+            &mut actions.scratch,
+            terms.version,
+            head.status,
+            head.reason,
+        );
+        write_response_fields(head.fields, false, &|_| true, &mut actions.scratch);
+        encode::end_of_head(&mut actions.scratch);
+        actions.send_scratch(key, start);
+    }
+
+    fn head_complete(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        head: &ResponseHead<'_, '_>,
+        rest: Input<'_>,
+        actions: &mut Actions,
+    ) {
+        let is_raw = exchange.terms.is_trusted
+            || self
+                .routes
+                .get(exchange.route)
+                .is_none_or(|local| local.route.no_grip);
+        if is_raw || !grip::is_instruct(head.fields) {
+            self.begin_relay(key, exchange, head, rest, None, actions);
+            return;
+        }
+        let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
+        let url = absolute_url(&exchange.request, is_ssl);
+        if grip::is_json_instruct(head.fields) {
+            let grip_fields = head.fields.iter().filter(|field| is_grip(field.name));
+            let fields = grip_fields
+                .map(|f| (f.name.to_owned(), f.value.to_vec()))
+                .collect();
+            let json = Some(JsonContext { fields, url });
+            self.begin_collect(
+                key,
+                exchange,
+                head,
+                rest,
+                (Instruct::default(), json),
+                actions,
+            );
+            return;
+        }
+        match grip::decode_fields(head.fields, &url) {
+            Ok(instruct) => self.instruct_complete(key, exchange, head, rest, instruct, actions),
+            Err(error) => self.bad_instruct(key, exchange, &error.to_string(), actions),
+        }
+    }
+
+    pub(super) fn bad_instruct(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        why: &str,
+        actions: &mut Actions,
+    ) {
+        self.counters.errors.instruct_invalid.add(1);
+        let why = format!("Failed to parse accept instructions: {why}");
+        let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
+        self.fail(key, exchange, &refusal, actions);
+    }
+
+    /// Instructions in the fields decide what is done with the content: a stream is opened while
+    /// its first content arrives, a response hold has to be complete first.
+    fn instruct_complete(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        head: &ResponseHead<'_, '_>,
+        rest: Input<'_>,
+        instruct: Instruct,
+        actions: &mut Actions,
+    ) {
+        match instruct.hold.as_ref().map(|hold| hold.mode) {
+            Some(_) if !self.is_retryable(&exchange) => {
+                self.too_large_to_hold(key, exchange, actions)
+            }
+            Some(grip::HoldMode::Response) => {
+                self.begin_collect(key, exchange, head, rest, (instruct, None), actions);
+            }
+            Some(grip::HoldMode::Stream) | None => {
+                self.begin_relay(key, exchange, head, rest, Some(instruct), actions);
+            }
+        }
+    }
+
+    fn too_large_to_hold(&mut self, key: ConnKey, exchange: Box<Exchange>, actions: &mut Actions) {
+        let refusal = Refusal::new(400, "Request too large to accept GRIP instruct.");
+        self.fail(key, exchange, &refusal, actions);
+    }
+
+    fn begin_collect(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        head: &ResponseHead<'_, '_>,
+        rest: Input<'_>,
+        (instruct, json): (Instruct, Option<JsonContext>),
+        actions: &mut Actions,
+    ) {
+        if !self.is_retryable(&exchange) {
+            self.too_large_to_hold(key, exchange, actions);
+            return;
+        }
+        let mut fields = Vec::new();
+        write_response_fields(
+            head.fields,
+            true,
+            &|name| instruct.keeps_field(name),
+            &mut fields,
+        );
+        exchange.response = ResponsePhase::Collect(Box::new(Collected {
+            reader: BodyReader::new(head.framing),
+            is_backend_persistent: head.persistent,
+            answer: Answer {
+                status: head.status,
+                reason: head.reason.to_vec(),
+                fields,
+                content: Vec::new(),
+            },
+            instruct,
+            json,
+        }));
+        self.collect(key, exchange, rest, actions);
+    }
+
+    /// Whether the whole request is at hand, so that a hold could send it again.
+    fn is_retryable(&self, exchange: &Exchange) -> bool {
+        exchange.upload.is_complete()
+            && exchange.upload.is_replayable
+            && exchange.request.content_len() <= INSTRUCT_CONTENT_MAX
+    }
+
+    /// Sends the head and what has come of the content.
+    fn begin_relay(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        head: &ResponseHead<'_, '_>,
+        rest: Input<'_>,
+        instruct: Option<Instruct>,
+        actions: &mut Actions,
+    ) {
+        if !exchange.upload.is_complete() {
+            // The answer came early: the rest of the request will not be read (RFC 9112 section 9.6).
+            exchange.terms.is_persistent = false;
+        }
+        let hold = instruct
+            .as_ref()
+            .is_some_and(|instruct| instruct.hold.is_some());
+        let plan = Plan::new(head, rest.bytes, &exchange.terms, hold, instruct.as_ref());
+        if plan.framing == ReplyFraming::UntilClose {
+            exchange.terms.is_persistent = false;
+        }
+        let start = actions.scratch.len();
+        write_head(
+            head,
+            &plan,
+            &exchange.terms,
+            instruct.as_ref(),
+            &mut actions.scratch,
+        );
+        self.counters
+            .bytes
+            .client_header_sent
+            .add((actions.scratch.len() - start) as u64);
+        self.counters.requests.count_response(plan.status);
+        let is_mute = plan.framing == ReplyFraming::None;
+        exchange.response = ResponsePhase::Relay {
+            reader: plan.reader,
+            framing: plan.framing,
+            is_backend_persistent: head.persistent,
+            hold: instruct
+                .filter(|_| hold)
+                .map(|instruct| Box::new(StreamStart { instruct, is_mute })),
+        };
+        if rest.bytes.len() > COPIED_MAX && rest.offset.is_some() {
+            actions.send_scratch(key, start);
+            self.relay(key, exchange, rest, actions);
+            return;
+        }
+        self.relay_copied(key, exchange, rest, start, actions);
+    }
+
+    /// Passes content on out of the io side's buffer.
+    fn relay(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        input: Input<'_>,
+        actions: &mut Actions,
+    ) {
+        if input.offset.is_none() {
+            let start = actions.scratch.len();
+            self.relay_copied(key, exchange, input, start, actions);
+            return;
+        }
+        let place = input.offset.unwrap_or_default();
+        self.relay_pieces(
+            key,
+            exchange,
+            input,
+            actions,
+            &mut |actions, piece, is_chunked| {
+                send_piece(
+                    key,
+                    place + piece.start..place + piece.end,
+                    is_chunked,
+                    actions,
+                );
+            },
+            &mut |actions| {
+                let start = actions.scratch.len();
+                actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+                actions.send_scratch(key, start);
+            },
+            &mut |_| {},
+        );
+    }
+
+    /// Passes content on by way of the scratch buffer, in which the head may already be.
+    fn relay_copied(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        input: Input<'_>,
+        start: usize,
+        actions: &mut Actions,
+    ) {
+        self.relay_pieces(
+            key,
+            exchange,
+            input,
+            actions,
+            &mut |actions, piece, is_chunked| {
+                let content = input.bytes.get(piece).unwrap_or_default();
+                if is_chunked {
+                    encode::chunk(&mut actions.scratch, content);
+                } else {
+                    actions.scratch.extend_from_slice(content);
+                }
+            },
+            &mut |actions| actions.scratch.extend_from_slice(encode::LAST_CHUNK),
+            &mut |actions| actions.send_scratch(key, start),
+        );
+    }
+
+    fn relay_pieces(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        input: Input<'_>,
+        actions: &mut Actions,
+        send: &mut dyn FnMut(&mut Actions, std::ops::Range<usize>, bool),
+        send_end: &mut dyn FnMut(&mut Actions),
+        flush: &mut dyn FnMut(&mut Actions),
+    ) {
+        let ResponsePhase::Relay {
+            reader,
+            framing,
+            hold,
+            ..
+        } = &mut exchange.response
+        else {
+            return;
+        };
+        let (framing, is_held) = (*framing, hold.is_some());
+        let mut at = 0;
+        let outcome = loop {
+            match next_piece(reader, input.bytes, at) {
+                Ok(BodyStep::Data { start, end }) => {
+                    self.counters
+                        .bytes
+                        .server_content_received
+                        .add((end - start) as u64);
+                    if framing != ReplyFraming::None {
+                        self.counters
+                            .bytes
+                            .client_content_sent
+                            .add((end - start) as u64);
+                        send(actions, start..end, framing == ReplyFraming::Chunked);
+                    }
+                    at = end;
+                }
+                Ok(BodyStep::End { used }) => {
+                    if framing == ReplyFraming::Chunked && !is_held {
+                        send_end(actions);
+                    }
+                    break Some(Ok(used));
+                }
+                Ok(BodyStep::NeedMore { .. }) => break None,
+                Err(error) => break Some(Err(error)),
+            }
+        };
+        flush(actions);
+        match outcome {
+            None => self.put_back(key, exchange),
+            Some(Ok(used)) => {
+                let has_surplus = input.bytes.len() > used;
+                self.response_ended(key, exchange, Some(has_surplus), actions);
+            }
+            Some(Err(error)) => self.bad_response(key, exchange, &error.to_string(), actions),
+        }
+    }
+
+    /// Gathers the content of an answer with instructions.
+    fn collect(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        input: Input<'_>,
+        actions: &mut Actions,
+    ) {
+        let ResponsePhase::Collect(collected) = &mut exchange.response else {
+            return;
+        };
+        let mut at = 0;
+        loop {
+            match next_piece(&mut collected.reader, input.bytes, at) {
+                Ok(BodyStep::Data { start, end }) => {
+                    self.counters
+                        .bytes
+                        .server_content_received
+                        .add((end - start) as u64);
+                    let piece = input.bytes.get(start..end).unwrap_or_default();
+                    collected.answer.content.extend_from_slice(piece);
+                    at = end;
+                    if collected.answer.content.len() > INSTRUCT_CONTENT_MAX {
+                        self.instruct_too_large(key, exchange, actions);
+                        return;
+                    }
+                }
+                Ok(BodyStep::End { used }) => {
+                    let has_surplus = input.bytes.len() > used;
+                    self.response_ended(key, exchange, Some(has_surplus), actions);
+                    return;
+                }
+                Ok(BodyStep::NeedMore { .. }) => {
+                    self.put_back(key, exchange);
+                    return;
+                }
+                Err(error) => {
+                    self.bad_response(key, exchange, &error.to_string(), actions);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn instruct_too_large(&mut self, key: ConnKey, exchange: Box<Exchange>, actions: &mut Actions) {
+        self.counters.errors.instruct_invalid.add(1);
+        let target = self.routes.get(exchange.route).and_then(|local| {
+            local
+                .route
+                .targets
+                .get(exchange.target)
+                .map(|target| target.text.clone())
+        });
+        let why = format!(
+            "GRIP instruct response too large from {}",
+            target.unwrap_or_default()
+        );
+        let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
+        self.fail(key, exchange, &refusal, actions);
+    }
+
+    /// Whether a close at this point is how the response says that it is complete.
+    pub(super) fn ends_well(&self, exchange: &Exchange) -> bool {
+        match &exchange.response {
+            ResponsePhase::Head(_) => false,
+            ResponsePhase::Relay { reader, .. } => reader.finish_at_eof().is_ok(),
+            ResponsePhase::Collect(collected) => collected.reader.finish_at_eof().is_ok(),
+        }
+    }
+
+    /// The response is complete. `surplus`: bytes came behind it on the backend connection; `None`
+    /// if that connection is gone already.
+    pub(super) fn response_ended(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        surplus: Option<bool>,
+        actions: &mut Actions,
+    ) {
+        let is_upload_complete = exchange.upload.is_complete();
+        let phase = std::mem::replace(&mut exchange.response, ResponsePhase::Head(Vec::new()));
+        let is_persistent = match &phase {
+            ResponsePhase::Head(_) => false,
+            ResponsePhase::Relay {
+                is_backend_persistent,
+                ..
+            } => *is_backend_persistent,
+            ResponsePhase::Collect(collected) => collected.is_backend_persistent,
+        };
+        if let Some(backend) = exchange.open_backend()
+            && surplus == Some(false)
+            && is_persistent
+            && is_upload_complete
+        {
+            exchange.backend = super::exchange::Link::None;
+            self.release_backend(backend, actions);
+        } else {
+            self.let_go_of_backend(key, &mut exchange, actions);
+        }
+        match phase {
+            ResponsePhase::Head(_) => self.next_request(key, exchange, actions),
+            ResponsePhase::Relay {
+                hold: Some(start), ..
+            } => {
+                self.begin_stream(key, exchange, *start, actions);
+            }
+            ResponsePhase::Relay {
+                reader,
+                framing,
+                hold: None,
+                ..
+            } => {
+                // Closed instead of framed, by a backend whose content has no other end.
+                if matches!(reader, BodyReader::UntilClose) && framing == ReplyFraming::Chunked {
+                    let start = actions.scratch.len();
+                    actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+                    actions.send_scratch(key, start);
+                }
+                self.next_request(key, exchange, actions);
+            }
+            ResponsePhase::Collect(collected) => {
+                self.collected_all(key, exchange, *collected, actions);
+            }
+        }
+    }
+}
+
+/// The next piece behind `at`, its place counted from the start of `bytes`.
+fn next_piece(
+    reader: &mut BodyReader,
+    bytes: &[u8],
+    at: usize,
+) -> Result<BodyStep, proto::http1::BodyError> {
+    if reader.is_done() {
+        return Ok(BodyStep::End { used: at });
+    }
+    Ok(match reader.step(bytes.get(at..).unwrap_or_default())? {
+        BodyStep::Data { start, end } => BodyStep::Data {
+            start: at + start,
+            end: at + end,
+        },
+        BodyStep::End { used } => BodyStep::End { used: at + used },
+        BodyStep::NeedMore { used } => BodyStep::NeedMore { used: at + used },
+    })
+}
+
+/// How a response is framed towards the client.
+struct Plan {
+    status: u16,
+    framing: ReplyFraming,
+    content_len: Option<u64>,
+    reader: BodyReader,
+}
+
+impl Plan {
+    fn new(
+        head: &ResponseHead<'_, '_>,
+        rest: &[u8],
+        terms: &ClientTerms,
+        is_held: bool,
+        instruct: Option<&Instruct>,
+    ) -> Self {
+        let status = instruct
+            .and_then(|instruct| instruct.status.as_ref())
+            .map_or(head.status, |status| status.code);
+        let reader = BodyReader::new(head.framing);
+        let open_end = match terms.version {
+            proto::http::Version::Http11 => ReplyFraming::Chunked,
+            proto::http::Version::Http10 => ReplyFraming::UntilClose,
+        };
+        let plan = |framing, content_len| Self {
+            status,
+            framing,
+            content_len,
+            reader,
+        };
+        if is_contentless(status) {
+            return plan(ReplyFraming::None, None);
+        }
+        if terms.is_head {
+            return plan(ReplyFraming::None, head_content_length(head));
+        }
+        match head.framing {
+            _ if is_held => plan(open_end, None),
+            Framing::None => plan(ReplyFraming::Length, Some(0)),
+            Framing::Length(len) => plan(ReplyFraming::Length, Some(len)),
+            Framing::Chunked => match whole_len(reader, rest) {
+                Some(len) => plan(ReplyFraming::Length, Some(len)),
+                None => plan(open_end, None),
+            },
+            Framing::UntilClose => plan(open_end, None),
+        }
+    }
+}
+
+/// The length that the answer to a GET would have (RFC 9110 section 9.3.2).
+fn head_content_length(head: &ResponseHead<'_, '_>) -> Option<u64> {
+    let value = proto::http::field_value(head.fields, "Content-Length")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// The length of chunked content that is all there.
+fn whole_len(mut reader: BodyReader, rest: &[u8]) -> Option<u64> {
+    let (mut at, mut len) = (0, 0);
+    loop {
+        match next_piece(&mut reader, rest, at).ok()? {
+            BodyStep::Data { start, end } => {
+                len += (end - start) as u64;
+                at = end;
+            }
+            BodyStep::End { .. } => return Some(len),
+            BodyStep::NeedMore { .. } => return None,
+        }
+    }
+}
+
+fn write_head(
+    head: &ResponseHead<'_, '_>,
+    plan: &Plan,
+    terms: &ClientTerms,
+    instruct: Option<&Instruct>,
+    out: &mut Vec<u8>,
+) {
+    match instruct.and_then(|instruct| instruct.status.as_ref()) {
+        Some(status) => encode::status_line(out, terms.version, status.code, &status.reason),
+        None => encode::status_line(out, terms.version, head.status, head.reason),
+    }
+    let keeps = |name: &str| instruct.is_none_or(|instruct| instruct.keeps_field(name));
+    write_response_fields(head.fields, instruct.is_some(), &keeps, out);
+    end_head(out, terms, plan.framing, plan.content_len);
+}

@@ -1,0 +1,77 @@
+//! What happens when a connection's time has come.
+
+use super::actions::Actions;
+use super::answer::Refusal;
+use super::backend::Loss;
+use super::conn::State;
+use super::hold::HoldKind;
+use super::{ConnKey, Core, Socket};
+
+/// Timers handled in one call; the rest follows in the next turn.
+const EXPIRED_PER_CALL_MAX: usize = 1024;
+
+/// What a due timer means.
+enum Due {
+    CloseClient,
+    CutUpload,
+    LoseBackend,
+    KeepAlive,
+    TimeOutHold,
+    Nothing,
+}
+
+impl<S: Socket> Core<S> {
+    /// Handles timers that are due.
+    pub fn expire(&mut self, actions: &mut Actions) {
+        let mut expired = std::mem::take(&mut self.expired);
+        expired.clear();
+        self.wheel.expire(
+            &mut self.rows,
+            self.now.ms,
+            EXPIRED_PER_CALL_MAX,
+            &mut expired,
+        );
+        for key in &expired {
+            self.expire_one(*key, actions);
+        }
+        self.expired = expired;
+        self.check_drain(actions);
+        self.settle(actions);
+    }
+
+    fn expire_one(&mut self, key: ConnKey, actions: &mut Actions) {
+        match self.due(key) {
+            Due::CloseClient => self.close_client(key, actions),
+            Due::CutUpload => {
+                if let State::Exchange(mut exchange) = self.take_state(key) {
+                    exchange.terms.is_persistent = false;
+                    self.fail(
+                        key,
+                        exchange,
+                        &Refusal::new(408, "Request took too long."),
+                        actions,
+                    );
+                }
+            }
+            Due::LoseBackend => self.lose_backend(key, Loss::TimedOut, actions),
+            Due::KeepAlive => self.send_keep_alive(key, actions),
+            Due::TimeOutHold => self.time_out_hold(key, actions),
+            Due::Nothing => {}
+        }
+    }
+
+    fn due(&self, key: ConnKey) -> Due {
+        let Some(row) = self.rows.get(key) else {
+            return Due::Nothing;
+        };
+        match &row.state {
+            State::Idle | State::Head(_) | State::Finishing => Due::CloseClient,
+            State::Exchange(exchange) if exchange.upload.is_complete() => Due::CloseClient,
+            State::Exchange(_) => Due::CutUpload,
+            State::Held(hold) if hold.kind == HoldKind::Response => Due::TimeOutHold,
+            State::Held(_) => Due::KeepAlive,
+            State::Backend(_) => Due::LoseBackend,
+            State::Gone => Due::Nothing,
+        }
+    }
+}

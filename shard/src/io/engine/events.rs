@@ -1,0 +1,272 @@
+//! What has happened to sockets, handed to the core.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::perform::Feedback;
+use super::{Engine, generation};
+use crate::core::ConnKey;
+use crate::io::readiness::{Ready, SocketState, Token};
+use crate::io::socket::is_transient;
+use crate::io::sys;
+
+/// Reads from one socket in one go; then the others get their turn.
+const READS_PER_EVENT_MAX: usize = 4;
+
+/// States in which the end of the input has to be looked for.
+const ENDED: SocketState = SocketState::READ_CLOSED
+    .union(SocketState::HANGUP)
+    .union(SocketState::ERROR);
+
+impl Engine {
+    /// Handles one event. A panic costs the connection it came from, never the shard.
+    pub(super) fn handle(&mut self, event: Ready) {
+        let key = match &event {
+            Ready::Socket { token, .. } => Some(token.key),
+            Ready::Accepted { .. } | Ready::AcceptFailed { .. } | Ready::Wake => None,
+        };
+        if catch_unwind(AssertUnwindSafe(|| self.handle_unguarded(event))).is_err() {
+            self.after_panic(key);
+        }
+    }
+
+    fn after_panic(&mut self, key: Option<ConnKey>) {
+        self.counters.panics.add(1);
+        log::error!("a connection was closed because handling it panicked");
+        self.actions.clear();
+        if self.input.is_empty() {
+            self.input = vec![0; self.core.settings().config.proxy.buffer_size].into_boxed_slice();
+        }
+        if let Some(key) = key {
+            self.core.broken(key, &mut self.actions);
+            self.perform(&[]);
+        }
+    }
+
+    fn handle_unguarded(&mut self, event: Ready) {
+        match event {
+            Ready::Socket { token, state } => self.socket_ready(token, state),
+            Ready::Accepted { listener, fd } => self.accepted(listener, fd),
+            Ready::AcceptFailed { error, .. } => {
+                self.counters.accepts.paused.add(1);
+                if !std::mem::replace(&mut self.is_accept_paused, true) {
+                    log::warn!("no more clients are accepted until some leave: {error}");
+                }
+            }
+            Ready::Wake => self.bus.clear_wake(),
+        }
+    }
+
+    fn accepted(&mut self, listener: u16, fd: OwnedFd) {
+        let tls = self
+            .listeners
+            .get(usize::from(listener))
+            .and_then(|open| open.tls.as_ref());
+        let session = tls.map(crate::io::tls::TlsAcceptor::accept);
+        let key = self.core.accept(listener, &mut self.actions);
+        if let Some(row) = self.core.socket_mut(key) {
+            row.socket.fd = Some(fd);
+            if session.is_some() {
+                row.socket.extra.get_or_insert_default().tls = session;
+            }
+        }
+        self.watch(key);
+        self.perform(&[]);
+    }
+
+    fn socket_ready(&mut self, token: Token, state: SocketState) {
+        let key = token.key;
+        let Some(row) = self.core.socket(key) else {
+            return;
+        };
+        if generation(row.serial()) != token.generation {
+            return;
+        }
+        if state.contains(SocketState::WATCH_ENDED) {
+            self.watch(key);
+        }
+        let is_tls = row_is_tls(self, key);
+        if self.core.is_connecting(key) && !is_tls {
+            self.connection_decided(key);
+            return;
+        }
+        if state.contains(SocketState::WRITABLE) {
+            self.flush(key);
+        }
+        if !state.intersects(SocketState::READABLE.union(ENDED)) {
+            return;
+        }
+        let Some(row) = self.core.socket_mut(key) else {
+            return;
+        };
+        if !row.socket.flags.is_paused {
+            self.read(key, state);
+            return;
+        }
+        row.socket.flags.is_readable = true;
+        if state.intersects(SocketState::HANGUP.union(SocketState::ERROR)) {
+            self.core.broken(key, &mut self.actions);
+            self.perform(&[]);
+        } else if state.contains(SocketState::READ_CLOSED) {
+            self.core.peer_done(key, &mut self.actions);
+            self.perform(&[]);
+        }
+    }
+
+    /// A connection attempt has succeeded or failed. TLS is begun before the core is told.
+    fn connection_decided(&mut self, key: ConnKey) {
+        let Some(row) = self.core.socket(key) else {
+            return;
+        };
+        let Some(fd) = &row.socket.fd else {
+            return;
+        };
+        let result = sys::connect_result(fd.as_fd());
+        if let Err(error) = &result {
+            log::debug!("cannot connect to a backend: {error}");
+        }
+        if result.is_ok() && self.begin_backend_tls(key) {
+            return;
+        }
+        self.core.connected(key, result.is_ok(), &mut self.actions);
+        self.perform(&[]);
+    }
+
+    /// Reads what is there and lets the core have it.
+    pub(super) fn read(&mut self, key: ConnKey, state: SocketState) {
+        let serial = match self.core.socket(key) {
+            Some(row) => row.serial(),
+            None => return,
+        };
+        let mut input = std::mem::take(&mut self.input);
+        self.read_into(key, serial, &mut input, state);
+        self.input = input;
+    }
+
+    fn read_into(&mut self, key: ConnKey, serial: u32, input: &mut [u8], state: SocketState) {
+        for _ in 0..READS_PER_EVENT_MAX {
+            let Some(socket) = self
+                .core
+                .socket_mut(key)
+                .filter(|row| row.serial() == serial)
+            else {
+                return;
+            };
+            let socket = &mut socket.socket;
+            if socket.flags.is_paused {
+                socket.flags.is_readable = true;
+                if state.contains(SocketState::READ_CLOSED) {
+                    self.core.peer_done(key, &mut self.actions);
+                    self.perform(&[]);
+                }
+                return;
+            }
+            let Some(fd) = &socket.fd else {
+                return;
+            };
+            match sys::recv(fd.as_fd(), input) {
+                Ok(0) => {
+                    self.core.ended(key, &mut self.actions);
+                    self.perform(&[]);
+                    return;
+                }
+                Ok(len) => {
+                    self.given(key, input.get(..len).unwrap_or_default());
+                    // A short read has taken all there was; another event tells of what comes.
+                    if len < input.len() && !state.intersects(ENDED) {
+                        return;
+                    }
+                }
+                Err(error) if is_transient(&error) => return,
+                Err(_) => {
+                    self.core.broken(key, &mut self.actions);
+                    self.perform(&[]);
+                    return;
+                }
+            }
+        }
+        self.again.push((key, serial));
+    }
+
+    /// Bytes from a socket: decrypted if need be, then the core's.
+    fn given(&mut self, key: ConnKey, bytes: &[u8]) {
+        if row_is_tls(self, key) {
+            self.given_cipher(key, bytes);
+            return;
+        }
+        self.core.received(key, bytes, &mut self.actions);
+        self.perform(bytes);
+    }
+
+    fn given_cipher(&mut self, key: ConnKey, cipher: &[u8]) {
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        let session = self
+            .core
+            .socket_mut(key)
+            .and_then(|row| row.socket.extra.as_mut()?.tls.as_mut());
+        let progress = session.map(|session| session.receive(cipher, &mut plain));
+        self.send_tls_output(key);
+        if let Some(Ok(progress)) = &progress
+            && !progress.is_handshaking
+            && self.core.is_connecting(key)
+        {
+            self.core.connected(key, true, &mut self.actions);
+            self.perform(&[]);
+        }
+        if !plain.is_empty() {
+            self.core.received(key, &plain, &mut self.actions);
+            self.perform(&plain);
+        }
+        match progress {
+            Some(Ok(progress)) if progress.peer_closed => {
+                self.core.ended(key, &mut self.actions);
+                self.perform(&[]);
+            }
+            Some(Err(error)) => {
+                log::debug!("a TLS session failed: {error}");
+                self.core.broken(key, &mut self.actions);
+                self.perform(&[]);
+            }
+            Some(Ok(_)) | None => {}
+        }
+        self.plain = plain;
+    }
+
+    /// Reads on where one event's share was not enough; answers how many sockets that were.
+    pub(super) fn read_again(&mut self) -> usize {
+        let mut again = std::mem::replace(&mut self.again, std::mem::take(&mut self.again_spare));
+        let count = again.len();
+        for (key, serial) in again.drain(..) {
+            let row = self.core.socket(key);
+            let is_same =
+                row.is_some_and(|row| row.serial() == serial && !row.socket.flags.is_paused);
+            if is_same
+                && catch_unwind(AssertUnwindSafe(|| self.read(key, SocketState::default())))
+                    .is_err()
+            {
+                self.after_panic(Some(key));
+            }
+        }
+        self.again_spare = again;
+        count
+    }
+
+    /// Tells the core what came of its actions.
+    pub(super) fn feed_back(&mut self, feedback: Feedback) {
+        match feedback {
+            Feedback::Blocked(key) => self.core.blocked(key, &mut self.actions),
+            Feedback::Drained(key) => self.core.drained(key, &mut self.actions),
+            Feedback::Overflowed(key) => self.core.overflowed(key, &mut self.actions),
+            Feedback::Broken(key) => self.core.broken(key, &mut self.actions),
+            Feedback::NotConnected(key) => self.core.connected(key, false, &mut self.actions),
+        }
+    }
+}
+
+fn row_is_tls(engine: &Engine, key: ConnKey) -> bool {
+    engine
+        .core
+        .socket(key)
+        .is_some_and(|row| row.socket.is_tls())
+}

@@ -1,0 +1,205 @@
+//! A shard starts: its own descriptor table, its listeners, its ring; and ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Barrier};
+
+use config::{Config, RouteTable};
+use crossbeam_channel::Sender;
+
+use super::{Engine, OpenListener, Reporter};
+use crate::core::settings::Listener;
+use crate::core::{Actions, Core, Now, Settings};
+use crate::counters::ShardCounters;
+use crate::io::broadcast::Broadcast;
+use crate::io::bus;
+use crate::io::clock::Clock;
+use crate::io::park::Parker;
+use crate::io::readiness::Readiness;
+use crate::io::reports::{Report, StatsDemand};
+use crate::io::sys;
+use crate::io::tls::{TlsAcceptor, TlsConnector};
+
+/// Requests the shard's ring takes between two turns; more cost a system call.
+const RING_DEPTH: u32 = 1024;
+
+/// Everything a shard is made of.
+pub struct ShardContext {
+    /// Its number.
+    pub shard: u16,
+    /// How many shards there are.
+    pub shards: usize,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The first routes.
+    pub routes: Arc<RouteTable>,
+    /// Its end of the broadcast ring.
+    pub bus: bus::Subscriber<Broadcast>,
+    /// The channel to the control thread.
+    pub reports: Sender<Report>,
+    /// Whether anybody listens to stats.
+    pub demand: Arc<StatsDemand>,
+    /// Its counters, which the control thread reads.
+    pub counters: Arc<ShardCounters>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// All executors exist: from now on shards may have descriptor tables of their own.
+    pub executors_made: Arc<Barrier>,
+    /// Told once whether the shard serves.
+    pub serving: Sender<Result<(), ShardError>>,
+}
+
+impl std::fmt::Debug for ShardContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardContext")
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a shard cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShardError {
+    /// A listener cannot be opened.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// Something that every shard needs was refused by the kernel.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs a shard until it is drained. To be called on its executor.
+pub async fn run(context: ShardContext) {
+    let serving = context.serving.clone();
+    let shard = context.shard;
+    match start(context) {
+        Ok(mut engine) => {
+            let _ = serving.try_send(Ok(()));
+            drop(serving);
+            if let Err(error) = engine.work().await {
+                log::error!("shard {shard} has failed: {error}");
+            }
+        }
+        Err(error) => {
+            let _ = serving.try_send(Err(error));
+        }
+    }
+}
+
+fn start(context: ShardContext) -> Result<Engine, ShardError> {
+    let system = |what| move |source| ShardError::System { what, source };
+    // glommio wakes executors by descriptor number: all of them must exist before the numbers mean
+    // different things in different threads.
+    context.executors_made.wait();
+    if context.config.shards.private_descriptors {
+        sys::unshare_files().map_err(system("get an own descriptor table"))?;
+    }
+    let (open, kinds) = listeners(&context)?;
+    let mut readiness = Readiness::new(RING_DEPTH).map_err(system("make a ring"))?;
+    let parker = Parker::new(&readiness).map_err(system("sleep on a ring"))?;
+    for (index, listener) in (0..).zip(&open) {
+        readiness.accept(index, std::os::fd::AsFd::as_fd(&listener.fd));
+    }
+    readiness.watch_wake(context.bus.wake_fd());
+    let now = Now {
+        ms: context.clock.now_ms(),
+        unix_s: context.clock.unix_s(),
+    };
+    let settings = Settings::new(Arc::clone(&context.config), kinds, context.shards);
+    let mut core = Core::new(settings, Arc::clone(&context.counters), now);
+    core.replace_routes(context.routes);
+    let handler = &context.config.handler;
+    Ok(Engine {
+        core,
+        readiness,
+        parker,
+        bus: context.bus,
+        clock: context.clock,
+        counters: context.counters,
+        listeners: open,
+        connector: connector(),
+        actions: Actions::default(),
+        feedback: Vec::new(),
+        ready: Vec::new(),
+        again: Vec::new(),
+        again_spare: Vec::new(),
+        input: vec![0; context.config.proxy.buffer_size].into_boxed_slice(),
+        plain: Vec::new(),
+        cipher: Vec::new(),
+        joined: Vec::new(),
+        reporter: Reporter::new(
+            context.shard,
+            context.reports,
+            context.demand,
+            handler.stats_connection_send,
+            handler.stats_connection_ttl_s,
+        ),
+        deliveries_per_turn: context.config.shards.deliveries_per_turn,
+        closed_since_trim: 0,
+        is_accept_paused: false,
+    })
+}
+
+/// Opens this shard's listeners. Unix sockets cannot be shared by name: the first shard has them.
+fn listeners(context: &ShardContext) -> Result<(Vec<OpenListener>, Vec<Listener>), ShardError> {
+    let http = &context.config.http;
+    let (mut open, mut kinds) = (Vec::new(), Vec::new());
+    for address in &http.listen {
+        open.push(OpenListener {
+            fd: tcp(*address)?,
+            tls: None,
+        });
+        kinds.push(Listener { is_ssl: false });
+    }
+    for address in &http.https_listen {
+        let dir = http.cert_dir.clone().unwrap_or_else(|| PathBuf::from("."));
+        let tls = Some(TlsAcceptor::new(&dir, address.port()));
+        open.push(OpenListener {
+            fd: tcp(*address)?,
+            tls,
+        });
+        kinds.push(Listener { is_ssl: true });
+    }
+    if context.shard == 0 {
+        for path in &http.local_listen {
+            let listen = sys::listen_unix(path, http.local_mode.unwrap_or(0o666));
+            let fd = listen.map_err(|source| ShardError::Listen {
+                address: path.display().to_string(),
+                source,
+            })?;
+            open.push(OpenListener { fd, tls: None });
+            kinds.push(Listener { is_ssl: false });
+        }
+    }
+    Ok((open, kinds))
+}
+
+fn tcp(address: SocketAddr) -> Result<std::os::fd::OwnedFd, ShardError> {
+    sys::listen_tcp(address, sys::BACKLOG_MAX, true).map_err(|source| ShardError::Listen {
+        address: address.to_string(),
+        source,
+    })
+}
+
+/// TLS towards backends, made when the first route asks for it would be late: it reads files.
+fn connector() -> Option<Rc<TlsConnector>> {
+    match TlsConnector::with_system_roots() {
+        Ok(connector) => Some(Rc::new(connector)),
+        Err(error) => {
+            log::warn!("https backends cannot be used: {error}");
+            None
+        }
+    }
+}
