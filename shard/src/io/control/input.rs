@@ -3,6 +3,9 @@
 /// Room that a read gets, and all that an idle connection keeps, in bytes.
 const ROOM_MIN: usize = 8_192;
 
+/// A read that could bring less than this is not worth its call, in bytes.
+const ROOM_LEAST: usize = 1_024;
+
 /// What an emptied buffer may keep, in bytes; a bigger one is given back.
 const KEPT_MAX: usize = 65_536;
 
@@ -32,15 +35,15 @@ impl Input {
         }
     }
 
-    /// Room to read into, not empty. Grows by doubling: what a peer announces costs nothing until
+    /// Room to read into, at least [`ROOM_LEAST`] bytes. Grows by doubling: what a peer announces costs nothing until
     /// it comes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.start > 0 && self.bytes.len() - self.end < ROOM_MIN / 2 {
+        if self.start > 0 && self.bytes.len() - self.end < ROOM_LEAST {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.end == self.bytes.len() {
+        if self.bytes.len() - self.end < ROOM_LEAST {
             let len = (self.bytes.len() * 2).max(ROOM_MIN);
             self.bytes.resize(len, 0);
         }
