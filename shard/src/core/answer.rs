@@ -5,7 +5,7 @@ use proto::http1::encode;
 
 use super::actions::Actions;
 use super::conn::{ClientTerms, State};
-use super::exchange::{Answer, Exchange, ReplyFraming};
+use super::exchange::{Answer, Exchange, ReplyFraming, ResponsePhase};
 use super::{ConnKey, Core, Socket};
 
 /// What went wrong, as the client is told (proxy.md section 8.2 gives the texts).
@@ -125,15 +125,12 @@ impl<S: Socket> Core<S> {
         refusal: &Refusal,
         actions: &mut Actions,
     ) {
-        self.let_go_of_backend(key, &mut exchange, actions);
-        if matches!(
-            exchange.response,
-            super::exchange::ResponsePhase::Relay { .. }
-        ) {
-            self.retire(exchange);
+        if matches!(exchange.response, ResponsePhase::Relay { .. }) {
+            self.set_state(key, State::Exchange(exchange));
             self.close_client(key, actions);
             return;
         }
+        self.let_go_of_backend(key, &mut exchange, actions);
         if !exchange.upload.is_complete() {
             exchange.terms.is_persistent = false;
         }
