@@ -2,10 +2,11 @@
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::args::{Args, Scenario};
 use crate::child::{self, Process, Role};
-use crate::client::herd::{Herd, HerdPlan, OpenPlan, Opened};
+use crate::client::herd::{Findings, Herd, HerdPlan, OpenPlan, Opened};
 use crate::clock::{self, Deadline};
 use crate::error::LoadError;
 use crate::machine::{self, cores};
@@ -21,6 +22,9 @@ const STREAMS_PER_EXECUTOR: usize = 15_000;
 
 /// Descriptors of a server that are not its clients'.
 const SPARE_DESCRIPTORS: u64 = 400;
+
+/// After the last message that is expected, so long for those that are not, in milliseconds.
+const LAST_LOOK_MS: u64 = 200;
 
 /// The set-up of a run.
 pub(crate) struct Lab<'a> {
@@ -169,6 +173,15 @@ impl<'a> Lab<'a> {
     pub(crate) fn say(&self, text: impl FnOnce() -> String) {
         self.progress.borrow_mut().say(text);
     }
+}
+
+/// Settles a herd's accounts after a last look: what is doubled comes right behind the rest.
+///
+/// # Errors
+/// [`LoadError::ThreadGone`].
+pub(crate) fn settle(herd: &mut Herd, sent: u32) -> Result<Findings, LoadError> {
+    clock::pause(Duration::from_millis(LAST_LOOK_MS));
+    herd.settle(sent)
 }
 
 /// Makes failed openings a fault.

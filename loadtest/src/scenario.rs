@@ -8,6 +8,7 @@ mod idle;
 mod latency;
 mod longpoll;
 mod proxy;
+mod residence;
 
 use crate::args::{Args, Scenario};
 use crate::error::LoadError;
@@ -19,7 +20,7 @@ use crate::report::Report;
 /// [`LoadError`] when there is nothing to report; what was lost or doubled is in the report.
 pub(crate) fn run(args: &Args) -> Result<Report, LoadError> {
     let lab = crate::lab::Lab::start(args)?;
-    match args.scenario {
+    let mut report = match args.scenario {
         Scenario::Idle | Scenario::Hold => idle::run(&lab),
         Scenario::Fanout => fanout::run(&lab),
         Scenario::Channels => channels::run(&lab),
@@ -27,5 +28,12 @@ pub(crate) fn run(args: &Args) -> Result<Report, LoadError> {
         Scenario::Churn => churn::run(&lab),
         Scenario::Longpoll => longpoll::run(&lab),
         Scenario::Latency => latency::run(&lab),
+    }?;
+    if lab.deadline.passed() {
+        report.faults.push(format!(
+            "not finished within {} s (--timeout)",
+            args.timeout_s
+        ));
     }
+    Ok(report)
 }

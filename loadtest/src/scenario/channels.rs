@@ -57,7 +57,7 @@ pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
     }
     let mut findings = Vec::new();
     for side in &mut sides {
-        findings.push(side.herd.settle(side.sent)?);
+        findings.push(lab::settle(&mut side.herd, side.sent)?);
     }
     Ok(report(lab, &sides, &findings, channels * rounds * each))
 }
@@ -108,6 +108,7 @@ impl Side {
     fn round(&mut self, lab: &Lab<'_>, each: usize) -> Result<(), LoadError> {
         let (channels, size) = (lab.args.len(Count::Channels), lab.args.len(Count::Size));
         let streams = self.opening.result.opened;
+        let received = self.herd.received();
         self.herd.expect((streams * each) as u64);
         let (cpu, at) = (self.cpu_ns(lab)?, clock::now_ns());
         let mut quotas: Vec<Quota> = quotas(channels, lab.args.len(Count::Concurrency), each);
@@ -140,7 +141,7 @@ impl Side {
         self.refused += refused + outcome.failed;
         self.failure = self.failure.take().or(outcome.first_failure);
         self.rounds.push(Round {
-            operations: (streams * each) as u64,
+            operations: self.herd.received() - received,
             wall_ns,
             cpu_ns,
         });

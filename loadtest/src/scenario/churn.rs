@@ -1,12 +1,13 @@
 //! `churn`: a herd of clients at the same instant; all must be served; then all leave; again.
 
+use super::residence;
 use crate::args::Count;
 use crate::client::herd::OpenPlan;
 use crate::error::LoadError;
 use crate::lab::{self, Lab, Opening};
 use crate::ledger::Tally;
 use crate::machine::memory::ProcessMemory;
-use crate::report::{Report, ratio};
+use crate::report::Report;
 
 /// All must be served within this time, in milliseconds.
 const SERVED_MS: u64 = 30_000;
@@ -89,43 +90,31 @@ fn report(lab: &Lab<'_>, count: usize, base: Option<ProcessMemory>, rounds: &[Ro
         "µs",
         rounds.iter().map(cpu),
     );
-    let mebibytes = |memory: ProcessMemory| memory.rss as f64 / 1_048_576.0;
-    let base = base.map(mebibytes);
-    report.row(
-        "rss_base_mib",
-        "resident before the first",
-        "MiB",
-        rounds.iter().map(|_| base),
-    );
-    let held = |round: &Round| round.held.map(mebibytes);
-    report.row(
-        "rss_held_mib",
-        "resident with all held",
-        "MiB",
-        rounds.iter().map(held),
-    );
-    let after = |round: &Round| round.after.map(mebibytes);
-    report.row(
-        "rss_after_mib",
-        "resident after all left",
-        "MiB",
-        rounds.iter().map(after),
-    );
-    let share = |round: &Round| ratio(after(round), base);
-    report.row(
-        "rss_after_ratio",
-        "  as a ratio of before",
-        "",
-        rounds.iter().map(share),
-    );
-    let tallies: Vec<&Tally> = rounds.iter().map(|round| &round.tally).collect();
-    report.tallies(&tallies);
-    for (number, round) in (1..).zip(rounds) {
-        lab::blame(
-            &mut report,
-            &format!("round {number}"),
-            &round.opening.result,
-        );
-    }
+    let looks: Vec<_> = rounds
+        .iter()
+        .map(|round| (round.held, round.after))
+        .collect();
+    residence::rows(&mut report, base, &looks);
+    held_rows(&mut report, rounds);
     report
+}
+
+/// Adds what went wrong, opening or holding.
+fn held_rows(report: &mut Report, rounds: &[Round]) {
+    let broken = |round: &Round| Some(round.tally.broken as f64);
+    report.row(
+        "broken",
+        "streams broken while held",
+        "",
+        rounds.iter().map(broken),
+    );
+    for (number, round) in (1..).zip(rounds) {
+        if !round.tally.is_clean() {
+            let broken = round.tally.broken;
+            report.faults.push(format!(
+                "round {number}: {broken} streams broken while held"
+            ));
+        }
+        lab::blame(report, &format!("round {number}"), &round.opening.result);
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
     }
     let mut findings = Vec::new();
     for side in &mut sides {
-        findings.push(side.herd.settle(side.sent)?);
+        findings.push(lab::settle(&mut side.herd, side.sent)?);
     }
     Ok(report(lab, &sides, &findings, bursts * rounds * burst))
 }
@@ -115,6 +115,7 @@ impl Side {
     fn round(&mut self, lab: &Lab<'_>, bursts: usize, burst: usize) -> Result<(), LoadError> {
         let size = lab.args.len(Count::Size);
         let streams = self.opening.result.opened as u64;
+        let received = self.herd.received();
         let (cpu, at) = (self.cpu_ns(lab)?, clock::now_ns());
         for _ in 0..bursts {
             self.herd.expect(streams * burst as u64);
@@ -128,7 +129,7 @@ impl Side {
         }
         let wall_ns = clock::now_ns() - at;
         let cpu_ns = cpu.zip(self.cpu_ns(lab)?).map(|(from, to)| to - from);
-        let operations = streams * (bursts * burst) as u64;
+        let operations = self.herd.received() - received;
         self.rounds.push(Round {
             operations,
             wall_ns,

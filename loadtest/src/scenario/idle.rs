@@ -3,17 +3,18 @@
 //! Per cycle: open all streams, look at the memory, publish one message to all, close all, look
 //! again. Everything is counted from the memory with 0 streams held, after a small warm-up.
 
-use crate::args::{Count, Scenario};
+use super::residence;
+use crate::args::Count;
 use crate::client::control::Control;
 use crate::client::herd::{Channels, Herd};
-use crate::clock::{self, Deadline};
+use crate::clock;
 use crate::error::LoadError;
 use crate::lab::{self, Lab, Opening, REQUEST_LEN};
 use crate::ledger::Tally;
 use crate::machine::memory::{self, KernelMemory, ProcessMemory};
 use crate::message::{SIZE_MIN, Stamp};
 use crate::publish::{self, Format};
-use crate::report::{Report, ratio};
+use crate::report::Report;
 
 /// Streams of the warm-up: code and tables that the first streams bring in are no stream's cost.
 const WARM_UP: usize = 64;
@@ -111,9 +112,7 @@ fn publish_to_all(
     }
     herd.wait_received(lab.deadline.or_after_ms(ARRIVAL_MS));
     let took_s = clock::seconds(clock::now_ns() - at);
-    // What is doubled comes right behind; give it the time of one look.
-    clock::wait_until(Deadline::after_ms(100), || false);
-    Ok((herd.settle(1)?.tally, took_s))
+    Ok((lab::settle(herd, 1)?.tally, took_s))
 }
 
 fn report(
@@ -131,46 +130,14 @@ fn report(
         .collect();
     let settings = format!("{count} streams, {mode}, request heads of {REQUEST_LEN} bytes");
     let mut report = Report::new(lab.args.scenario.name(), settings, columns);
-    let base = baseline.unwrap_or_default();
-    type Part = (&'static str, &'static str, fn(&ProcessMemory) -> u64);
-    let parts: [Part; 3] = [
-        (
-            "bytes_per_stream_rss",
-            "process memory per stream, resident",
-            |m| m.rss,
-        ),
-        ("bytes_per_stream_anonymous", "  of it anonymous", |m| {
-            m.anonymous
-        }),
-        (
-            "bytes_per_stream_private_dirty",
-            "  of it private and written",
-            |m| m.private_dirty,
-        ),
-    ];
-    for (key, label, part) in parts {
-        let each = |cycle: &Cycle| {
-            let grown = part(&cycle.held?) as f64 - part(&base) as f64;
-            Some(grown / cycle.opening.result.opened as f64)
-        };
-        report.row(key, label, "B", cycles.iter().map(each));
-    }
-    let slab = cycles.iter().map(|cycle| Some(cycle.kernel.0));
-    report.row(
-        "kernel_bytes_per_stream",
-        "kernel memory per stream, both ends",
-        "B",
-        slab,
-    );
-    let objects = cycles.iter().map(|cycle| cycle.kernel.1);
-    report.row(
-        "kernel_object_bytes_per_stream",
-        "  of it objects in use",
-        "B",
-        objects,
-    );
+    stream_rows(&mut report, baseline.unwrap_or_default(), cycles);
+    kernel_rows(&mut report, cycles);
     opening_rows(&mut report, cycles);
-    memory_rows(&mut report, baseline, cycles);
+    let looks: Vec<_> = cycles
+        .iter()
+        .map(|cycle| (cycle.held, cycle.after))
+        .collect();
+    residence::rows(&mut report, baseline, &looks);
     let tallies: Vec<&Tally> = cycles.iter().map(|cycle| &cycle.tally).collect();
     report.tallies(&tallies);
     for (number, cycle) in (1..).zip(cycles) {
@@ -180,13 +147,44 @@ fn report(
             &cycle.opening.result,
         );
     }
-    if lab.args.scenario == Scenario::Idle {
-        report.notes.push(
-            "Kernel memory counts both ends of each connection: the clients are on this machine."
-                .to_owned(),
-        );
-    }
+    let note =
+        "Kernel memory counts both ends of each connection: the clients are on this machine.";
+    report.notes.push(note.to_owned());
     report
+}
+
+/// Adds the process memory per stream, counted from `base`.
+fn stream_rows(report: &mut Report, base: ProcessMemory, cycles: &[Cycle]) {
+    type Part = (&'static str, &'static str, fn(&ProcessMemory) -> u64);
+    let parts: [Part; 3] = [
+        ("rss", "process memory per stream, resident", |m| m.rss),
+        ("anonymous", "  of it anonymous", |m| m.anonymous),
+        ("private_dirty", "  of it private and written", |m| {
+            m.private_dirty
+        }),
+    ];
+    for (key, label, part) in parts {
+        let each = |cycle: &Cycle| {
+            let grown = part(&cycle.held?) as f64 - part(&base) as f64;
+            Some(grown / cycle.opening.result.opened as f64)
+        };
+        let key = format!("bytes_per_stream_{key}");
+        report.row(&key, label, "B", cycles.iter().map(each));
+    }
+}
+
+/// Adds the kernel memory per stream.
+fn kernel_rows(report: &mut Report, cycles: &[Cycle]) {
+    let slab = cycles.iter().map(|cycle| Some(cycle.kernel.0));
+    let label = "kernel memory per stream, both ends";
+    report.row("kernel_bytes_per_stream", label, "B", slab);
+    let objects = cycles.iter().map(|cycle| cycle.kernel.1);
+    report.row(
+        "kernel_object_bytes_per_stream",
+        "  of it objects in use",
+        "B",
+        objects,
+    );
 }
 
 fn opening_rows(report: &mut Report, cycles: &[Cycle]) {
@@ -217,37 +215,5 @@ fn opening_rows(report: &mut Report, cycles: &[Cycle]) {
         "one message to all took",
         "s",
         cycles.iter().map(publish),
-    );
-}
-
-fn memory_rows(report: &mut Report, baseline: Option<ProcessMemory>, cycles: &[Cycle]) {
-    let mebibytes = |bytes: u64| bytes as f64 / 1_048_576.0;
-    let base = baseline.map(|memory| mebibytes(memory.rss));
-    report.row(
-        "rss_base_mib",
-        "resident with none held",
-        "MiB",
-        cycles.iter().map(|_| base),
-    );
-    let held = |cycle: &Cycle| cycle.held.map(|memory| mebibytes(memory.rss));
-    report.row(
-        "rss_held_mib",
-        "resident with all held",
-        "MiB",
-        cycles.iter().map(held),
-    );
-    let after = |cycle: &Cycle| cycle.after.map(|memory| mebibytes(memory.rss));
-    report.row(
-        "rss_after_mib",
-        "resident after all left",
-        "MiB",
-        cycles.iter().map(after),
-    );
-    let share = |cycle: &Cycle| ratio(after(cycle), base);
-    report.row(
-        "rss_after_ratio",
-        "  as a ratio of none held",
-        "",
-        cycles.iter().map(share),
     );
 }

@@ -77,57 +77,47 @@ impl Spun {
     }
 }
 
+/// The subscriber and the publisher in one.
+struct Probe {
+    stream: Spun,
+    control: Spun,
+    lines: Lines,
+    track: Track,
+    tally: Tally,
+    size: usize,
+}
+
+/// How long one message took, as far as it arrived and was answered.
+struct Times {
+    receipt_ns: Option<u64>,
+    answer_ns: Option<u64>,
+}
+
 /// Runs the scenario.
 ///
 /// # Errors
 /// [`LoadError`] when nothing could be measured.
 pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
-    let (mut stream, mut control) = (
-        Spun::connect(lab.server.client)?,
-        Spun::connect(lab.server.control)?,
-    );
-    let target = format!("/stream?channel={}", Channels::Shared.name(0));
-    stream.send(&get_request(&target, REQUEST_LEN))?;
-    let mut held = false;
-    let deadline = Deadline::after_ms(ARRIVAL_MS);
-    while !held && !deadline.passed() {
-        stream.look(&mut |part| held |= matches!(part, Part::Content(_)))?;
-    }
-    if !held {
-        return Err(LoadError::TooSlow {
-            what: "opening the stream",
-            limit_s: ARRIVAL_MS / 1_000,
-        });
-    }
-    let items = u32::try_from(lab.args.count(Count::Items)).unwrap_or(u32::MAX);
-    let (mut receipts, mut answers, mut tally) =
-        (new_histogram(), new_histogram(), Tally::default());
-    let (mut track, mut lines) = (Track::from(0), Lines::default());
-    let cpu = lab.server.cpu_ns()?;
-    for seq in 0..items + WARM_UP {
-        lab.say(|| format!("{seq} of {items} messages"));
-        let before = tally.received;
-        let one = exchange(
-            lab,
-            seq,
-            &mut stream,
-            &mut control,
-            &mut |line| match message::parse(line) {
-                Some(stamp) => track.take(stamp.seq, &mut tally),
-                None => tally.foreign += 1,
-            },
-            &mut lines,
-        )?;
-        if seq >= WARM_UP && tally.received > before {
-            receipts.saturating_record(one.receipt_ns);
-            answers.saturating_record(one.answer_ns);
+    let mut probe = Probe::open(lab)?;
+    let items = u32::try_from(lab.args.count(Count::Items)).unwrap_or(u32::MAX - WARM_UP);
+    let (mut receipts, mut answers) = (new_histogram(), new_histogram());
+    let (cpu, mut sent) = (lab.server.cpu_ns()?, 0);
+    while sent < items + WARM_UP && !lab.deadline.passed() {
+        lab.say(|| format!("{sent} of {} messages", items + WARM_UP));
+        let times = probe.exchange(sent)?;
+        if sent >= WARM_UP {
+            for (histogram, time) in [
+                (&mut receipts, times.receipt_ns),
+                (&mut answers, times.answer_ns),
+            ] {
+                time.into_iter()
+                    .for_each(|ns| histogram.saturating_record(ns));
+            }
         }
-        if lab.deadline.passed() {
-            break;
-        }
+        sent += 1;
         clock::pause(Duration::from_millis(lab.args.count(Count::IntervalMs)));
     }
-    track.finish(items + WARM_UP, &mut tally);
+    probe.track.finish(sent, &mut probe.tally);
     let cpu = cpu
         .zip(lab.server.cpu_ns()?)
         .map(|(from, to)| (to - from) as f64);
@@ -139,75 +129,104 @@ pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
     let columns = ["receipt", "publish answer"].map(str::to_owned).to_vec();
     let mut report = Report::new(lab.args.scenario.name(), settings, columns);
     report.latency("from publishing", &[&receipts, &answers]);
-    let each = cpu.map(|ns| ns / 1e3 / f64::from(items + WARM_UP));
+    let each = cpu.map(|ns| ns / 1e3 / f64::from(sent));
     report.row(
         "cpu_us",
         "server CPU per message, idling included",
         "µs",
         [each],
     );
-    report.tallies(&[&tally]);
+    report.tallies(&[&probe.tally]);
     Ok(report)
 }
 
-/// How long one message took.
-struct Times {
-    receipt_ns: u64,
-    answer_ns: u64,
-}
+impl Probe {
+    /// Connects and waits until the stream is held.
+    fn open(lab: &Lab<'_>) -> Result<Self, LoadError> {
+        let mut stream = Spun::connect(lab.server.client)?;
+        let target = format!("/stream?channel={}", Channels::Shared.name(0));
+        stream.send(&get_request(&target, REQUEST_LEN))?;
+        let (mut held, deadline) = (false, Deadline::after_ms(ARRIVAL_MS));
+        while !held && !deadline.passed() {
+            stream.look(&mut |part| held |= matches!(part, Part::Content(_)))?;
+        }
+        if !held {
+            let limit_s = ARRIVAL_MS / 1_000;
+            return Err(LoadError::TooSlow {
+                what: "opening the stream",
+                limit_s,
+            });
+        }
+        Ok(Self {
+            stream,
+            control: Spun::connect(lab.server.control)?,
+            lines: Lines::default(),
+            track: Track::from(0),
+            tally: Tally::default(),
+            size: lab.args.len(Count::Size),
+        })
+    }
 
-/// Publishes one message and spins until message and answer are both there.
-fn exchange(
-    lab: &Lab<'_>,
-    seq: u32,
-    stream: &mut Spun,
-    control: &mut Spun,
-    each: &mut impl FnMut(&[u8]),
-    lines: &mut Lines,
-) -> Result<Times, LoadError> {
-    let (mut body, mut request) = (Vec::new(), Vec::new());
-    let sent_ns = clock::now_ns();
-    let (channel, size) = (Channels::Shared.name(0), lab.args.len(Count::Size));
-    publish::body(
-        &mut body,
-        &channel,
-        Format::Stream,
-        [Stamp { seq, sent_ns }],
-        size,
-    );
-    post_request(&mut request, "/publish", &body);
-    let at = clock::now_ns();
-    control.send(&request)?;
-    let (mut receipt_ns, mut answer_ns, mut status) = (None, None, 200);
-    let deadline = Deadline::after_ms(ARRIVAL_MS);
-    while (receipt_ns.is_none() || answer_ns.is_none()) && !deadline.passed() {
+    /// Publishes one message and spins until message and answer are both there.
+    fn exchange(&mut self, seq: u32) -> Result<Times, LoadError> {
+        let (mut body, mut request) = (Vec::new(), Vec::new());
+        let stamp = Stamp {
+            seq,
+            sent_ns: clock::now_ns(),
+        };
+        publish::body(
+            &mut body,
+            &Channels::Shared.name(0),
+            Format::Stream,
+            [stamp],
+            self.size,
+        );
+        post_request(&mut request, "/publish", &body);
+        let at = clock::now_ns();
+        self.control.send(&request)?;
+        let mut times = Times {
+            receipt_ns: None,
+            answer_ns: None,
+        };
+        let (mut status, deadline) = (200, Deadline::after_ms(ARRIVAL_MS));
+        while (times.receipt_ns.is_none() || times.answer_ns.is_none()) && !deadline.passed() {
+            self.receive(at, &mut times)?;
+            self.control.look(&mut |part| match part {
+                Part::Head { status: code } => status = code,
+                Part::Content(_) => {}
+                Part::End => times.answer_ns = Some(clock::now_ns() - at),
+            })?;
+        }
+        if status != 200 {
+            let answer = format!("status {status}");
+            return Err(LoadError::Answer {
+                what: "publishing",
+                answer,
+            });
+        }
+        Ok(times)
+    }
+
+    /// Looks for messages on the stream.
+    fn receive(&mut self, at: u64, times: &mut Times) -> Result<(), LoadError> {
+        let Self {
+            stream,
+            lines,
+            track,
+            tally,
+            ..
+        } = self;
         stream.look(&mut |part| {
-            if let Part::Content(content) = part {
-                lines.feed(content, |line| {
-                    receipt_ns.get_or_insert_with(|| clock::now_ns() - at);
-                    each(line);
-                });
-            }
-        })?;
-        control.look(&mut |part| match part {
-            Part::Head { status: code } => status = code,
-            Part::Content(_) => {}
-            Part::End => answer_ns = Some(clock::now_ns() - at),
-        })?;
+            let Part::Content(content) = part else {
+                return;
+            };
+            lines.feed(content, |line| match message::parse(line) {
+                Some(stamp) => {
+                    times.receipt_ns.get_or_insert_with(|| clock::now_ns() - at);
+                    track.take(stamp.seq, tally);
+                }
+                None => tally.foreign += 1,
+            });
+        })
     }
-    if status != 200 {
-        let answer = format!("status {status}");
-        return Err(LoadError::Answer {
-            what: "publishing",
-            answer,
-        });
-    }
-    let (receipt_ns, answer_ns) = (
-        receipt_ns.unwrap_or(u64::MAX),
-        answer_ns.unwrap_or(u64::MAX),
-    );
-    Ok(Times {
-        receipt_ns,
-        answer_ns,
-    })
 }
