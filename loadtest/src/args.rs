@@ -2,18 +2,19 @@
 
 mod help;
 mod scenario;
+mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) use self::help::{for_scenario, overview};
 pub(crate) use self::scenario::{Count, Scenario};
+use self::values::{channel_mode, core_list, loopback, number};
 use crate::client::herd::Channels;
-use crate::machine::cores;
 
 /// Executors that may share a core.
 const PER_CORE_MAX: u64 = 64;
@@ -239,68 +240,6 @@ fn option(args: &mut Args, raw: &mut Raw, name: &str, parser: &mut Parser) -> Re
         _ => return Err(unknown(scenario, format!("--{name}"))),
     }
     Ok(())
-}
-
-fn number(option: &str, value: &str, min: u64, max: u64) -> Result<u64, ArgError> {
-    let number = value
-        .replace('_', "")
-        .parse()
-        .ok()
-        .filter(|n| (min..=max).contains(n));
-    number.ok_or_else(|| ArgError::BadValue {
-        option: option.to_owned(),
-        expected: format!("a whole number from {min} to {max}"),
-        value: value.to_owned(),
-    })
-}
-
-fn channel_mode(value: &str) -> Result<Channels, ArgError> {
-    match value {
-        "shared" => Ok(Channels::Shared),
-        "own" => Ok(Channels::Own),
-        _ => Err(ArgError::BadValue {
-            option: "--channels".to_owned(),
-            expected: "`shared` or `own`".to_owned(),
-            value: value.to_owned(),
-        }),
-    }
-}
-
-fn core_list(value: &str) -> Result<Vec<usize>, ArgError> {
-    cores::parse_list(value).ok_or_else(|| ArgError::BadValue {
-        option: "--cores".to_owned(),
-        expected: format!(
-            "`all` or a list out of {}",
-            cores::write_list(&cores::allowed())
-        ),
-        value: value.to_owned(),
-    })
-}
-
-/// Reads `host:port`, with `http://` in front or a slash behind if one likes.
-fn loopback(option: &'static str, value: &str) -> Result<SocketAddrV4, ArgError> {
-    let text = value.strip_prefix("http://").unwrap_or(value);
-    let text = text.strip_suffix('/').unwrap_or(text);
-    let bad = || ArgError::BadValue {
-        option: option.to_owned(),
-        expected: "an address such as 127.0.0.1:7999".to_owned(),
-        value: value.to_owned(),
-    };
-    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
-    let port = port.parse().map_err(|_| bad())?;
-    let ip = if host == "localhost" {
-        Some(Ipv4Addr::LOCALHOST)
-    } else {
-        host.parse().ok()
-    };
-    // A name is not looked up: it could lead anywhere.
-    match ip {
-        Some(ip) if ip.is_loopback() => Ok(SocketAddrV4::new(ip, port)),
-        _ => Err(ArgError::NotLoopback {
-            option,
-            value: value.to_owned(),
-        }),
-    }
 }
 
 fn running(raw: &Raw, backend_port: u16) -> Result<Option<Running>, ArgError> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod control;
 pub(crate) mod herd;
+mod orders;
 pub(crate) mod requester;
 mod stream;
 mod worker;

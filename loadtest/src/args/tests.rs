@@ -1,5 +1,7 @@
 //! Tests of the command line.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 
 fn parse_line(line: &str) -> Result<Command, ArgError> {

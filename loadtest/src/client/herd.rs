@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::worker::{self, Gauge, Notice, Opening, Order, Setup};
-pub(crate) use super::worker::{Channels, Findings, Opened, new_histogram};
+pub(crate) use super::orders::{Channels, Findings, Opened, new_histogram};
+use super::orders::{Notice, Opening, Order};
+use super::worker::{self, Gauge, Setup};
 use crate::clock::Deadline;
 use crate::error::LoadError;
 use crate::net;

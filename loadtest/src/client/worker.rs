@@ -1,22 +1,20 @@
 //! One client thread: an epoll set full of streams, steered by orders.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::Thread;
 
-use hdrhistogram::Histogram;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::EpollFlags;
 use nix::sys::eventfd::EventFd;
 
+use super::orders::{Findings, Notice, Opened, Opening, Order};
 use super::stream::{Outcome, Stage, Stream};
-use crate::clock::{self, Deadline};
+use crate::clock;
 use crate::error::LoadError;
 use crate::http::get_request;
-use crate::ledger::Tally;
 use crate::machine::cores;
 use crate::net::{self, Readiness};
 
@@ -52,97 +50,6 @@ pub(super) struct Setup {
     pub(super) waiter: Thread,
     pub(super) orders: Receiver<Order>,
     pub(super) notices: SyncSender<Notice>,
-}
-
-/// Which channels the streams of an order subscribe to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channels {
-    /// All to the channel `all`.
-    Shared,
-    /// Each to a channel of its own, [`Channels::name`].
-    Own,
-}
-
-impl Channels {
-    /// The channel of stream number `index`.
-    pub(crate) fn name(self, index: usize) -> String {
-        match self {
-            Self::Shared => "all".to_owned(),
-            Self::Own => format!("c{index:08}"),
-        }
-    }
-}
-
-/// Streams to open.
-#[derive(Debug, Clone)]
-pub(super) struct Opening {
-    pub(super) target: SocketAddrV4,
-    pub(super) first_index: usize,
-    pub(super) count: usize,
-    pub(super) window: usize,
-    pub(super) channels: Channels,
-    pub(super) request_len: usize,
-    pub(super) sources: [Ipv4Addr; 2],
-    pub(super) first_seq: u32,
-    pub(super) deadline: Deadline,
-}
-
-/// What a thread is told to do.
-#[derive(Debug)]
-pub(super) enum Order {
-    Open(Opening),
-    Close,
-    /// Settle the accounts: so many messages were published to each stream.
-    Settle {
-        sent: u32,
-    },
-}
-
-/// What a thread answers.
-#[derive(Debug)]
-pub(super) enum Notice {
-    Opened(Opened),
-    Closed,
-    Settled(Box<Findings>),
-}
-
-/// How an opening went.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Opened {
-    /// Streams held now.
-    pub(crate) opened: usize,
-    /// Streams that could not be opened.
-    pub(crate) failed: usize,
-    /// Why the first of them could not.
-    pub(crate) first_failure: Option<String>,
-}
-
-/// What a thread saw since the last settlement.
-#[derive(Debug)]
-pub(crate) struct Findings {
-    /// The counts.
-    pub(crate) tally: Tally,
-    /// Publish-to-receipt times, nanoseconds.
-    pub(crate) latency: Histogram<u64>,
-}
-
-impl Findings {
-    /// Nothing seen yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            tally: Tally::default(),
-            latency: new_histogram(),
-        }
-    }
-}
-
-/// The longest time that a histogram tells from longer ones, in nanoseconds.
-const LATENCY_NS_MAX: u64 = 100_000_000_000;
-
-/// A histogram of nanoseconds with three significant digits.
-pub(crate) fn new_histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LATENCY_NS_MAX, 3)
-        .unwrap_or_else(|_| unreachable!("these bounds are allowed"))
 }
 
 struct Progress {
