@@ -104,6 +104,7 @@ pub struct Core<S> {
     counters: Arc<ShardCounters>,
     clients: usize,
     serial: u32,
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept")]
     spare: Vec<Box<Exchange>>,
     /// Clients with input at hand that can go on; see [`Core::settle`].
     runnable: Vec<ConnKey>,
@@ -124,7 +125,12 @@ impl<S: Socket> Core<S> {
     /// A core without connections.
     #[must_use]
     pub fn new(settings: Settings, counters: Arc<ShardCounters>, now: Now) -> Self {
-        let verifier = settings.config.proxy.upstream_key.as_ref().and_then(Verifier::new);
+        let verifier = settings
+            .config
+            .proxy
+            .upstream_key
+            .as_ref()
+            .and_then(Verifier::new);
         Self {
             settings,
             now,
@@ -160,10 +166,12 @@ impl<S: Socket> Core<S> {
 
     /// Takes over new routes; requests under way keep theirs.
     pub fn replace_routes(&mut self, table: Arc<RouteTable>) {
-        self.routes.replace(table, &self.settings.config, &mut self.pools);
+        self.routes
+            .replace(table, &self.settings.config, &mut self.pools);
     }
 
     /// The io side's part of a row.
+    #[must_use]
     pub fn socket(&self, key: ConnKey) -> Option<&Row<S>> {
         self.rows.get(key)
     }
@@ -249,7 +257,10 @@ impl<S: Socket> Core<S> {
             socket: S::default(),
             timer: TimerLinks::new(),
             serial: self.serial,
-            flags: Flags { is_ssl, ..Flags::default() },
+            flags: Flags {
+                is_ssl,
+                ..Flags::default()
+            },
             state,
         })
     }
@@ -272,13 +283,16 @@ impl<S: Socket> Core<S> {
     }
 
     fn take_spare(&mut self) -> Box<Exchange> {
-        self.spare.pop().unwrap_or_else(|| Box::new(Exchange::new()))
+        self.spare
+            .pop()
+            .unwrap_or_else(|| Box::new(Exchange::new()))
     }
 
     /// Ends an exchange: its route has one user less, its box is kept for the next one.
     fn retire(&mut self, mut exchange: Box<Exchange>) {
         self.routes.leave(exchange.route);
-        if self.spare.len() < SPARE_EXCHANGES_MAX && exchange.buffers_len() <= SPARE_BUFFERS_LEN_MAX {
+        if self.spare.len() < SPARE_EXCHANGES_MAX && exchange.buffers_len() <= SPARE_BUFFERS_LEN_MAX
+        {
             exchange.reset();
             self.spare.push(exchange);
         }

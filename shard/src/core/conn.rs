@@ -44,6 +44,10 @@ pub(super) enum State {
     /// A client between requests.
     Idle,
     /// A client whose next request has begun, or waits here until its output is read.
+    #[expect(
+        clippy::box_collection,
+        reason = "a row is as large as its largest state"
+    )]
     Head(Box<Vec<u8>>),
     /// A client whose request is with a backend.
     Exchange(Box<Exchange>),

@@ -324,15 +324,19 @@ impl<S: Socket> Core<S> {
                 .filter(|_| hold)
                 .map(|instruct| Box::new(StreamStart { instruct, is_mute })),
         };
-        if rest.bytes.len() > COPIED_MAX && rest.offset.is_some() {
-            actions.send_scratch(key, start);
-            self.relay(key, exchange, rest, actions);
-            return;
+        let is_copying = rest.bytes.len() <= COPIED_MAX || rest.offset.is_none();
+        let outlet = Outlet {
+            key,
+            start,
+            is_copying,
+        };
+        if !is_copying {
+            outlet.flush_head(actions);
         }
-        self.relay_copied(key, exchange, rest, start, actions);
+        self.relay_through(outlet, exchange, rest, actions);
     }
 
-    /// Passes content on out of the io side's buffer.
+    /// Passes content on.
     fn relay(
         &mut self,
         key: ConnKey,
@@ -340,70 +344,20 @@ impl<S: Socket> Core<S> {
         input: Input<'_>,
         actions: &mut Actions,
     ) {
-        if input.offset.is_none() {
-            let start = actions.scratch.len();
-            self.relay_copied(key, exchange, input, start, actions);
-            return;
-        }
-        let place = input.offset.unwrap_or_default();
-        self.relay_pieces(
+        let outlet = Outlet {
             key,
-            exchange,
-            input,
-            actions,
-            &mut |actions, piece, is_chunked| {
-                send_piece(
-                    key,
-                    place + piece.start..place + piece.end,
-                    is_chunked,
-                    actions,
-                );
-            },
-            &mut |actions| {
-                let start = actions.scratch.len();
-                actions.scratch.extend_from_slice(encode::LAST_CHUNK);
-                actions.send_scratch(key, start);
-            },
-            &mut |_| {},
-        );
+            start: actions.scratch.len(),
+            is_copying: input.offset.is_none(),
+        };
+        self.relay_through(outlet, exchange, input, actions);
     }
 
-    /// Passes content on by way of the scratch buffer, in which the head may already be.
-    fn relay_copied(
+    fn relay_through(
         &mut self,
-        key: ConnKey,
-        exchange: Box<Exchange>,
-        input: Input<'_>,
-        start: usize,
-        actions: &mut Actions,
-    ) {
-        self.relay_pieces(
-            key,
-            exchange,
-            input,
-            actions,
-            &mut |actions, piece, is_chunked| {
-                let content = input.bytes.get(piece).unwrap_or_default();
-                if is_chunked {
-                    encode::chunk(&mut actions.scratch, content);
-                } else {
-                    actions.scratch.extend_from_slice(content);
-                }
-            },
-            &mut |actions| actions.scratch.extend_from_slice(encode::LAST_CHUNK),
-            &mut |actions| actions.send_scratch(key, start),
-        );
-    }
-
-    fn relay_pieces(
-        &mut self,
-        key: ConnKey,
+        outlet: Outlet,
         mut exchange: Box<Exchange>,
         input: Input<'_>,
         actions: &mut Actions,
-        send: &mut dyn FnMut(&mut Actions, std::ops::Range<usize>, bool),
-        send_end: &mut dyn FnMut(&mut Actions),
-        flush: &mut dyn FnMut(&mut Actions),
     ) {
         let ResponsePhase::Relay {
             reader,
@@ -415,34 +369,29 @@ impl<S: Socket> Core<S> {
             return;
         };
         let (framing, is_held) = (*framing, hold.is_some());
+        let bytes = &self.counters.bytes;
         let mut at = 0;
         let outcome = loop {
             match next_piece(reader, input.bytes, at) {
                 Ok(BodyStep::Data { start, end }) => {
-                    self.counters
-                        .bytes
-                        .server_content_received
-                        .add((end - start) as u64);
+                    let len = (end - start) as u64;
+                    bytes.server_content_received.add(len);
                     if framing != ReplyFraming::None {
-                        self.counters
-                            .bytes
-                            .client_content_sent
-                            .add((end - start) as u64);
-                        send(actions, start..end, framing == ReplyFraming::Chunked);
+                        bytes.client_content_sent.add(len);
+                        outlet.piece(input, start..end, framing, actions);
                     }
                     at = end;
                 }
-                Ok(BodyStep::End { used }) => {
-                    if framing == ReplyFraming::Chunked && !is_held {
-                        send_end(actions);
-                    }
-                    break Some(Ok(used));
-                }
+                Ok(BodyStep::End { used }) => break Some(Ok(used)),
                 Ok(BodyStep::NeedMore { .. }) => break None,
                 Err(error) => break Some(Err(error)),
             }
         };
-        flush(actions);
+        if matches!(outcome, Some(Ok(_))) && framing == ReplyFraming::Chunked && !is_held {
+            outlet.last_chunk(actions);
+        }
+        outlet.flush(actions);
+        let key = outlet.key;
         match outcome {
             None => self.put_back(key, exchange),
             Some(Ok(used)) => {
@@ -576,6 +525,58 @@ impl<S: Socket> Core<S> {
             ResponsePhase::Collect(collected) => {
                 self.collected_all(key, exchange, *collected, actions);
             }
+        }
+    }
+}
+
+/// Where content goes: straight out of the io side's buffer, or by way of the scratch buffer, in
+/// which the head may already be.
+#[derive(Clone, Copy)]
+struct Outlet {
+    key: ConnKey,
+    /// Where the scratch bytes begin that are to be sent.
+    start: usize,
+    is_copying: bool,
+}
+
+impl Outlet {
+    fn piece(
+        self,
+        input: Input<'_>,
+        range: std::ops::Range<usize>,
+        framing: ReplyFraming,
+        actions: &mut Actions,
+    ) {
+        let is_chunked = framing == ReplyFraming::Chunked;
+        if !self.is_copying {
+            let place = input.offset.unwrap_or_default();
+            let place = place + range.start..place + range.end;
+            send_piece(self.key, place, is_chunked, actions);
+            return;
+        }
+        let content = input.bytes.get(range).unwrap_or_default();
+        if is_chunked {
+            encode::chunk(&mut actions.scratch, content);
+        } else {
+            actions.scratch.extend_from_slice(content);
+        }
+    }
+
+    fn last_chunk(self, actions: &mut Actions) {
+        let start = actions.scratch.len();
+        actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+        if !self.is_copying {
+            actions.send_scratch(self.key, start);
+        }
+    }
+
+    fn flush_head(self, actions: &mut Actions) {
+        actions.send_scratch(self.key, self.start);
+    }
+
+    fn flush(self, actions: &mut Actions) {
+        if self.is_copying {
+            actions.send_scratch(self.key, self.start);
         }
     }
 }

@@ -186,6 +186,6 @@ mod tests {
     #[test]
     fn an_idle_socket_takes_16_bytes_and_its_row_112() {
         assert_eq!(size_of::<Socket>(), 16);
-        assert!(size_of::<crate::core::Row<Socket>>() <= 112);
+        assert!(size_of::<core::Row<Socket>>() <= 112);
     }
 }
