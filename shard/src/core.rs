@@ -200,6 +200,30 @@ impl<S: Socket> Core<S> {
         self.clients
     }
 
+    /// Rows in use: clients, and connections to backends.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Timers that are set.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// Channels that somebody is subscribed to.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.hub.channel_count()
+    }
+
+    /// Routes that are kept: those of the table, and older ones that are still in use.
+    #[must_use]
+    pub fn routes_kept(&self) -> usize {
+        self.routes.len()
+    }
+
     /// Takes a row out, for [`Action::Close`]. Its part of every table must be gone already.
     pub fn remove(&mut self, key: ConnKey) -> Option<Row<S>> {
         self.wheel.cancel(&mut self.rows, key);

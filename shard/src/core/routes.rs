@@ -78,6 +78,11 @@ impl Routes {
         self.id_of(self.table.by_id(id, path)?)
     }
 
+    /// How many there are, old ones in use included.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn get(&self, id: RouteId) -> Option<&LocalRoute> {
         self.list.get(id.0 as usize)
     }
