@@ -82,8 +82,10 @@ impl Server {
             let service = self.service;
             let task = async move {
                 let connection = Connection::new(&control, stream, service);
+                // Boxed once per connection, since it is too big to be moved about.
+                let run = Box::pin(connection.run());
                 // A panic in a task would end the executor; here it costs one connection.
-                match AssertUnwindSafe(connection.run()).catch_unwind().await {
+                match AssertUnwindSafe(run).catch_unwind().await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => debug!("control connection: {error}"),
                     Err(_) => error!("a control connection panicked and was closed"),

@@ -101,7 +101,7 @@ fn every_refusal_has_its_status_and_its_exact_text() {
 
 #[test]
 fn items_are_in_every_ring_once_the_publisher_is_told() {
-    let mut rig = Rig::new(RigSettings {
+    let rig = Rig::new(RigSettings {
         shards: 3,
         ..RigSettings::default()
     });
@@ -120,7 +120,7 @@ fn items_are_in_every_ring_once_the_publisher_is_told() {
 
 #[test]
 fn one_bad_item_keeps_all_from_being_published() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let content = r#"{"items":[{"channel":"c","http-stream":{"content":"x"}},{"channel":"c"}]}"#;
     assert_eq!(
         Client::new(rig.port())
@@ -133,7 +133,7 @@ fn one_bad_item_keeps_all_from_being_published() {
 
 #[test]
 fn an_empty_list_is_fine_and_nothing_is_sent() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let request = post("/publish/", r#"{"items":[]}"#);
     assert_eq!(Client::new(rig.port()).exchange(&request).status, 200);
     assert!(rig.next_broadcast(0).is_none());
@@ -141,7 +141,7 @@ fn an_empty_list_is_fine_and_nothing_is_sent() {
 
 #[test]
 fn a_connection_carries_many_requests_and_pipelined_ones_are_answered_in_order() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let mut client = Client::new(rig.port());
     let mut requests = String::new();
     for id in 0..50 {
@@ -177,7 +177,7 @@ fn close_is_answered_with_close() {
 
 #[test]
 fn content_may_come_in_chunks() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let request = format!(
         "POST /publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
          5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
@@ -230,7 +230,7 @@ fn a_client_that_has_closed_its_sending_side_gets_its_answer() {
 
 #[test]
 fn recover_reaches_the_shards_and_answers_in_json_on_request() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let request = "POST /recover/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\
         Accept: application/json\r\n\r\n";
     let answer = Client::new(rig.port()).exchange(request);
@@ -241,7 +241,7 @@ fn recover_reaches_the_shards_and_answers_in_json_on_request() {
 
 #[test]
 fn publishers_are_held_back_while_the_ring_is_full_and_nothing_is_lost() {
-    let mut rig = Rig::new(RigSettings {
+    let rig = Rig::new(RigSettings {
         ring: 1,
         ..RigSettings::default()
     });
@@ -272,7 +272,7 @@ fn publishers_are_held_back_while_the_ring_is_full_and_nothing_is_lost() {
 
 #[test]
 fn readiness_follows_the_shards_and_ends_with_the_drain() {
-    let mut rig = Rig::new(RigSettings::default());
+    let rig = Rig::new(RigSettings::default());
     let mut client = Client::new(rig.port());
     let mut readiness = || {
         client

@@ -104,7 +104,7 @@ impl Rig {
         self.ports[1]
     }
 
-    pub(super) fn next_broadcast(&mut self, shard: usize) -> Option<Broadcast> {
+    pub(super) fn next_broadcast(&self, shard: usize) -> Option<Broadcast> {
         self.shards[shard].try_recv()
     }
 
