@@ -59,7 +59,10 @@ pub(crate) enum LoadError {
         answer: String,
     },
     /// The open-files limit is too small for the run.
-    #[error("the open-files limit is {limit}, the run needs {needed}: raise it with `ulimit -n`")]
+    #[error(
+        "the open-files limit is {limit}, the run needs {needed} in one table: raise it with \
+         `ulimit -n`, or share the streams among more executors with --cores or --per-core"
+    )]
     FilesLimit {
         /// The limit in force.
         limit: u64,

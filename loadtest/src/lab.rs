@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{Args, Scenario};
+use crate::args::{Args, Count, Scenario};
 use crate::child::{self, Process, Role};
 use crate::client::herd::{Findings, Herd, HerdPlan, OpenPlan, Opened};
 use crate::clock::{self, Deadline};
@@ -65,6 +65,12 @@ impl<'a> Lab<'a> {
     pub(crate) fn start(args: &'a Args) -> Result<Self, LoadError> {
         let files_limit = machine::raise_files_limit()?;
         let server_cores = server_cores(args);
+        let per_core = args
+            .per_core
+            .unwrap_or_else(|| per_core(args, server_cores.len()));
+        if args.running.is_none() {
+            check_tables(args, server_cores.len() as u64 * per_core, files_limit)?;
+        }
         let client_cores = cores::besides(&server_cores);
         let (process, ports) = child::spawn_role(Role::Backend, args.backend_port, &client_cores)?;
         let backend = local(ports.first().copied().unwrap_or_default());
@@ -72,9 +78,7 @@ impl<'a> Lab<'a> {
             Some(running) => Server::running(running)?,
             None => Server::start(&ServerPlan {
                 bin: args.bin.clone().map_or_else(default_bin, Ok)?,
-                per_core: args
-                    .per_core
-                    .unwrap_or_else(|| per_core(args, server_cores.len())),
+                per_core,
                 cores: server_cores.clone(),
                 backend,
             })?,
@@ -209,8 +213,21 @@ fn per_core(args: &Args, cores: usize) -> u64 {
     if args.scenario != Scenario::Hold {
         return 1;
     }
-    let streams = args.len(crate::args::Count::Connections);
+    let streams = args.len(Count::Connections);
     streams.div_ceil(STREAMS_PER_EXECUTOR * cores.max(1)) as u64
+}
+
+/// Refuses more streams than the server's descriptor tables hold, one table per executor.
+fn check_tables(args: &Args, executors: u64, limit: u64) -> Result<(), LoadError> {
+    let streams = args
+        .count(Count::Connections)
+        .max(args.count(Count::Channels));
+    // A tenth more: the kernel shares connections out by chance.
+    let needed = streams.div_ceil(executors.max(1)) * 11 / 10 + SPARE_DESCRIPTORS;
+    if needed > limit {
+        return Err(LoadError::FilesLimit { limit, needed });
+    }
+    Ok(())
 }
 
 /// The server beside this program.

@@ -94,7 +94,7 @@ fn hidden(words: &[String]) -> Option<Result<(), LoadError>> {
             Some(play(Role::from_name(role)?, port.parse().ok()?, on))
         }
         [first, on, program, arguments @ ..] if first == child::EXEC_COMMAND => {
-            let pinned = cores::parse_list(on).map_or(Ok(()), |list| cores::pin(&list));
+            let pinned = cores::pin_to_list(on);
             Some(Err(pinned.map_or_else(
                 |error| error,
                 |()| child::exec(program, arguments),
@@ -107,9 +107,7 @@ fn hidden(words: &[String]) -> Option<Result<(), LoadError>> {
 fn play(role: Role, port: u16, on: &str) -> Result<(), LoadError> {
     child::die_with_parent()?;
     machine::raise_files_limit()?;
-    if let Some(list) = cores::parse_list(on) {
-        cores::pin(&list)?;
-    }
+    cores::pin_to_list(on)?;
     match role {
         Role::Backend => backend::run(port),
         Role::BareFanout => bare::fanout::run(port),

@@ -12,7 +12,7 @@ use nix::sys::eventfd::EventFd;
 
 use super::orders::{Findings, Notice, Opened, Opening, Order};
 use super::stream::{Outcome, Stage, Stream};
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::error::LoadError;
 use crate::http::get_request;
 use crate::machine::cores;
@@ -20,6 +20,9 @@ use crate::net::{self, Readiness};
 
 /// Bytes read at once; shared by all streams of a thread.
 const BUF_LEN: usize = 65_536;
+
+/// An opening in which nothing happens for so long is over, in milliseconds.
+const STALL_MS: u64 = 20_000;
 
 /// The key of the eventfd that announces orders.
 const WAKE_KEY: usize = usize::MAX;
@@ -57,6 +60,8 @@ struct Progress {
     started: usize,
     in_flight: usize,
     result: Opened,
+    done_before: usize,
+    patience: Deadline,
 }
 
 struct Worker {
@@ -137,6 +142,8 @@ impl Worker {
                     started: 0,
                     in_flight: 0,
                     result,
+                    done_before: 0,
+                    patience: Deadline::after_ms(STALL_MS),
                 });
             }
             Order::Close => {
@@ -220,7 +227,12 @@ impl Worker {
         let Some(mut progress) = self.progress.take() else {
             return;
         };
-        let late = progress.order.deadline.passed();
+        let done = progress.result.opened + progress.result.failed;
+        if done > progress.done_before {
+            progress.done_before = done;
+            progress.patience = Deadline::after_ms(STALL_MS);
+        }
+        let late = progress.order.deadline.passed() || progress.patience.passed();
         while !late
             && progress.started < progress.order.count
             && progress.in_flight < progress.order.window

@@ -43,10 +43,17 @@ pub(crate) fn besides(server: &[usize]) -> Vec<usize> {
 ///
 /// `None` when it is not such a list, is empty, or names a core that is not allowed.
 pub(crate) fn parse_list(text: &str) -> Option<Vec<usize>> {
-    if text == "all" {
-        return Some(allowed());
-    }
     let allowed = allowed();
+    if text == "all" {
+        return Some(allowed);
+    }
+    let cores = read_list(text)?;
+    let known = cores.iter().all(|core| allowed.contains(core));
+    known.then_some(cores)
+}
+
+/// Reads a list of numbers, ascending and each once, whether there are such cores or not.
+fn read_list(text: &str) -> Option<Vec<usize>> {
     let mut cores = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -59,10 +66,22 @@ pub(crate) fn parse_list(text: &str) -> Option<Vec<usize>> {
     }
     cores.sort_unstable();
     cores.dedup();
-    cores
-        .iter()
-        .all(|core| allowed.contains(core))
-        .then_some(cores)
+    Some(cores)
+}
+
+/// Restricts this process to a list that another process of ours wrote.
+///
+/// The list may name cores that the parent has left to others: what one inherits from it is no
+/// limit to what one may ask for.
+///
+/// # Errors
+/// [`LoadError::Answer`] when it is no list, [`LoadError::Io`] when a core is forbidden.
+pub(crate) fn pin_to_list(text: &str) -> Result<(), LoadError> {
+    let cores = read_list(text).ok_or_else(|| LoadError::Answer {
+        what: "pinning to cores",
+        answer: format!("`{text}` is no list"),
+    })?;
+    pin(&cores)
 }
 
 /// The list in the form that [`parse_list`] reads.
@@ -87,6 +106,20 @@ mod tests {
     fn a_list_that_is_written_reads_back() {
         let cores = allowed();
         assert_eq!(parse_list(&write_list(&cores)), Some(cores));
+    }
+
+    #[test]
+    fn cores_that_the_parent_left_are_reached_again() {
+        let all = allowed();
+        let (first, last) = (all[0], all[all.len() - 1]);
+        std::thread::spawn(move || {
+            pin(&[last]).unwrap();
+            assert_eq!(allowed(), [last]);
+            pin_to_list(&write_list(&[first])).unwrap();
+            assert_eq!(allowed(), [first]);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
