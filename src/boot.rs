@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 
-use config::{Config, RouteTable, User};
+use config::{Config, RouteTable, TargetKind, User};
 use shard::counters::ShardCounters;
 use shard::io::broadcast::Broadcast;
 use shard::io::bus::{Publisher, Subscriber, bus};
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     for error in errors {
         log::warn!("routes: {error}");
     }
+    warn_of_unserved(&table);
     std::fs::create_dir_all(&config.run_dir).map_err(|error| {
         format!(
             "cannot create run_dir {}: {error}",
@@ -64,6 +65,35 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let crew = Crew::start(&config, &table, &places, subscribers, clock)?;
     greet(&config, shards, allowance.connections);
     crew.work(outside, publisher, table, received)
+}
+
+/// Says which of the routes ask for what this version does not do, so that nobody has to find out.
+fn warn_of_unserved(table: &RouteTable) {
+    for route in table.routes() {
+        let targets = &route.targets;
+        let asks = [
+            (
+                "zhttp targets",
+                targets
+                    .iter()
+                    .any(|t| matches!(t.kind, TargetKind::Zhttp { .. })),
+            ),
+            ("over_http", targets.iter().any(|t| t.over_http)),
+            (
+                "client_cert",
+                targets.iter().any(|t| t.client_cert.is_some()),
+            ),
+            ("sockjs", route.sockjs.is_some()),
+            ("session", route.session),
+            ("aco", route.auto_cross_origin),
+        ];
+        for (what, _) in asks.iter().filter(|(_, is_asked)| *is_asked) {
+            log::warn!(
+                "routes: line {}: {what}: not served by this version",
+                route.line
+            );
+        }
+    }
 }
 
 fn settings(args: &Args) -> Result<Config, String> {

@@ -17,6 +17,7 @@ pub mod pages;
 pub mod pools;
 mod publish;
 mod request;
+mod request_log;
 mod response;
 mod rewrite;
 mod routes;

@@ -6,6 +6,7 @@ use proto::http1::encode;
 use super::actions::Actions;
 use super::conn::{ClientTerms, State};
 use super::exchange::{Answer, Exchange, ReplyFraming, ResponsePhase};
+use super::request_log::Outcome;
 use super::{ConnKey, Core, Socket};
 
 /// What went wrong, as the client is told (proxy.md section 8.2 gives the texts).
@@ -134,6 +135,7 @@ impl<S: Socket> Core<S> {
         if !exchange.upload.is_complete() {
             exchange.terms.is_persistent = false;
         }
+        self.log_request(key, &exchange, Outcome::Status(refusal.status));
         self.send_answer(key, &exchange.terms, &Answer::page(refusal), actions);
         self.next_request(key, exchange, actions);
     }

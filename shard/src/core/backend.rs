@@ -1,5 +1,7 @@
 //! The backend's side: a connection for each request, out of a pool, on the first target that works.
 
+use std::net::IpAddr;
+
 use config::TargetKind;
 use proto::http::is_idempotent;
 use proto::http1::encode;
@@ -55,6 +57,12 @@ impl<S: Socket> Core<S> {
                     continue;
                 }
             }
+            if self.is_blocked_target(&exchange) {
+                let why = "Error: Origin host/IP blocked.";
+                let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
+                self.fail(key, exchange, &refusal, actions);
+                return;
+            }
             let pool = self.routes.get(exchange.route).and_then(|local| {
                 local
                     .pools
@@ -69,6 +77,17 @@ impl<S: Socket> Core<S> {
             exchange.target += 1;
             exchange.address = 0;
         }
+    }
+
+    /// Whether the target is `untrusted` and its address one of those that only insiders may reach
+    /// (proxy.md section 7.2).
+    fn is_blocked_target(&self, exchange: &Exchange) -> bool {
+        let local = self.routes.get(exchange.route);
+        let target = local.and_then(|local| local.route.targets.get(exchange.target));
+        target.is_some_and(|target| {
+            let address = target.resolved.get(exchange.address);
+            target.untrusted && address.is_some_and(|address| is_inside(address.ip()))
+        })
     }
 
     fn dispatch_to(
@@ -477,6 +496,22 @@ impl<S: Socket> Core<S> {
     }
 }
 
+/// Loopback, private and link-local addresses, and those that mean this machine. An IPv4 address
+/// in IPv6 clothes is judged as what it is.
+fn is_inside(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_unspecified()
+        }
+    }
+}
+
 /// Framing of the content towards the backend. Of a content that is complete the length is known.
 fn write_framing(exchange: &mut Exchange, out: &mut Vec<u8>) {
     if exchange.upload.is_complete() && exchange.upload.is_replayable {
@@ -501,5 +536,31 @@ fn write_content(exchange: &Exchange, out: &mut Vec<u8>) {
         encode::chunk(out, content);
     } else {
         out.extend_from_slice(content);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_addresses_are_told_from_public_ones() {
+        for inside in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.0.1",
+            "0.0.0.0",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(is_inside(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+            assert!(!is_inside(outside.parse().unwrap()), "{outside}");
+        }
     }
 }

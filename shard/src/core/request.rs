@@ -57,6 +57,16 @@ impl StoredRequest {
         self.part(self.host_end, self.head_end)
     }
 
+    /// The value of the first field of this name that passes.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        let lines = self.behind_host().split(|b| *b == b'\n');
+        lines.into_iter().find_map(|line| {
+            let (found, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+            let is_it = found.eq_ignore_ascii_case(name.as_bytes());
+            is_it.then(|| value.get(1..).unwrap_or_default().trim_ascii())
+        })
+    }
+
     /// The content so far.
     pub(super) fn content(&self) -> &[u8] {
         self.bytes.get(self.head_end as usize..).unwrap_or_default()
@@ -126,6 +136,8 @@ mod tests {
         assert_eq!(again.target(), b"/a?b");
         assert_eq!(again.host(), b"h:1");
         assert_eq!(again.behind_host(), b"\r\nX-A: 1\r\n");
+        assert_eq!(again.field("x-a"), Some(&b"1"[..]));
+        assert_eq!(again.field("x-b"), None);
         assert_eq!(again.content(), b"content");
     }
 }

@@ -10,6 +10,7 @@ use super::conn::ClientTerms;
 use super::exchange::{
     Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
 };
+use super::request_log::Outcome;
 use super::rewrite::{absolute_url, is_grip, write_response_fields};
 use super::upload::send_piece;
 use super::{ConnKey, Core, Socket};
@@ -315,6 +316,9 @@ impl<S: Socket> Core<S> {
             .client_header_sent
             .add((actions.scratch.len() - start) as u64);
         self.counters.requests.count_response(plan.status);
+        if !hold {
+            self.log_request(key, &exchange, Outcome::Status(plan.status));
+        }
         let is_mute = plan.framing == ReplyFraming::None;
         exchange.response = ResponsePhase::Relay {
             reader: plan.reader,

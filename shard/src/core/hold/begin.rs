@@ -11,6 +11,7 @@ use crate::core::answer::{end_head, is_contentless};
 use crate::core::conn::{ClientTerms, State};
 use crate::core::exchange::{Answer, Collected, Exchange, JsonContext, ReplyFraming, StreamStart};
 use crate::core::hub::{Mode, Subscription};
+use crate::core::request_log::Outcome;
 use crate::core::{ConnKey, Core, Socket};
 
 impl<S: Socket> Core<S> {
@@ -41,6 +42,7 @@ impl<S: Socket> Core<S> {
         apply_response(&mut answer, &mut instruct);
         match instruct.hold.as_ref().map(|hold| hold.mode) {
             None => {
+                self.log_request(key, &exchange, Outcome::Status(answer.status));
                 self.send_answer(key, &exchange.terms, &answer, actions);
                 self.next_request(key, exchange, actions);
             }
@@ -164,6 +166,7 @@ impl<S: Socket> Core<S> {
     ) {
         self.counters.connections.clients_active.sub(1);
         self.counters.deliveries.holds_started.add(1);
+        self.log_request(key, &exchange, Outcome::Held);
         details.leftover = std::mem::take(&mut exchange.leftover).into_boxed_slice();
         let names = self.channels_of(&exchange, instruct);
         let mode = if kind == HoldKind::Response {
