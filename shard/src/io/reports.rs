@@ -101,6 +101,7 @@ pub fn channel() -> (Sender<Report>, Receiver<Report>) {
 /// is ordered by it, and a turn more or less does not matter.
 #[derive(Debug, Default)]
 pub struct StatsDemand {
+    anything: AtomicBool,
     connections: AtomicBool,
 }
 
@@ -110,6 +111,17 @@ impl StatsDemand {
     #[must_use]
     pub fn connections(&self) -> bool {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody listens to anything: if not, no packet need be made.
+    #[must_use]
+    pub fn anything(&self) -> bool {
+        self.anything.load(Ordering::Relaxed)
+    }
+
+    /// Says whether somebody listens to anything.
+    pub fn set_anything(&self, wanted: bool) {
+        self.anything.store(wanted, Ordering::Relaxed);
     }
 
     /// Says whether somebody listens to `conn` packets.

@@ -81,7 +81,7 @@ pub fn start(
         return Ok(None);
     };
     let socket = bind(spec)?;
-    let (sender, receiver) = queue::queue()?;
+    let (sender, receiver) = queue::queue(Arc::clone(&demand))?;
     let thread = thread::Thread::new(socket, receiver, demand);
     let handle = std::thread::Builder::new()
         .name("zeromq".to_owned())

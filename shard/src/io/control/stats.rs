@@ -64,7 +64,7 @@ impl Stats {
     }
 
     fn send(&mut self, packet: impl FnOnce(&Packets) -> Vec<u8>) {
-        if let Some(sender) = &mut self.sender {
+        if let Some(sender) = self.sender.as_mut().filter(|sender| sender.is_listened()) {
             sender.send(packet(&self.packets));
         }
     }

@@ -15,8 +15,14 @@ use crate::admin::interest::Notice;
 use crate::admin::totals::Totals;
 use crate::io::broadcast::Broadcast;
 
-/// Pause between two ticks.
+/// Pause between two ticks while shards have something to report.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Pause when there was nothing for a while: an idle process sleeps.
+const IDLE_TICK: Duration = Duration::from_millis(50);
+
+/// Ticks without a report after which a process counts as idle.
+const IDLE_AFTER_TICKS: u32 = 20;
 
 /// Pause when there is more to do: just long enough for publishers to get their turn.
 const BUSY_TICK: Duration = Duration::from_micros(1);
@@ -35,7 +41,7 @@ pub(super) async fn run(control: Rc<Control>) {
     let mut ticker = Ticker::new(&control);
     loop {
         match ticker.tick(&control) {
-            Pace::Idle => sleep(TICK).await,
+            Pace::Idle => sleep(ticker.pause()).await,
             Pace::Busy => sleep(BUSY_TICK).await,
             Pace::Over => return,
         }
@@ -54,6 +60,8 @@ enum Pace {
 }
 
 struct Ticker {
+    /// Ticks since the last report.
+    quiet_ticks: u32,
     notices: Vec<Notice>,
     counted: Totals,
     counts_due_ms: u64,
@@ -66,6 +74,7 @@ impl Ticker {
         let now_ms = control.clock.now_ms();
         let report_every_ms = u64::from(control.config.handler.stats_report_interval_s) * 1_000;
         Self {
+            quiet_ticks: 0,
             notices: Vec::new(),
             counted: Totals::default(),
             counts_due_ms: now_ms + COUNTS_EVERY_MS,
@@ -74,7 +83,16 @@ impl Ticker {
         }
     }
 
+    fn pause(&self) -> Duration {
+        if self.quiet_ticks < IDLE_AFTER_TICKS {
+            TICK
+        } else {
+            IDLE_TICK
+        }
+    }
+
     fn tick(&mut self, control: &Rc<Control>) -> Pace {
+        self.quiet_ticks = self.quiet_ticks.saturating_add(1);
         let now_ms = control.clock.now_ms();
         take_commands(control);
         take_routes(control);
@@ -99,6 +117,7 @@ impl Ticker {
                 Err(TryRecvError::Empty) => return Pace::Idle,
                 Err(TryRecvError::Disconnected) => return Pace::Over,
             };
+            self.quiet_ticks = 0;
             let mut interest = control.interest.borrow_mut();
             for change in &report.subscriptions {
                 interest.apply(now_ms, change, &mut self.notices);

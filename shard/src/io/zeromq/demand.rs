@@ -3,18 +3,24 @@
 /// What `conn` packets begin with.
 const CONNECTIONS: &[u8] = b"conn ";
 
-/// Counts the topics that let `conn` packets through.
+/// Counts the topics, and those that let `conn` packets through.
 ///
 /// An XPUB socket tells each topic once when its first listener comes and once when its last one
 /// has gone, so a number is all that must be kept.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
+    all: usize,
     matching: usize,
 }
 
 impl Topics {
     /// Takes a message of the socket: 1 or 0, then the topic. Others are ignored.
     pub(super) fn note(&mut self, message: &[u8]) {
+        match message.first() {
+            Some(1) => self.all += 1,
+            Some(0) => self.all = self.all.saturating_sub(1),
+            _ => {}
+        }
         match message.split_first() {
             Some((1, topic)) if lets_through(topic) => self.matching += 1,
             Some((0, topic)) if lets_through(topic) => {
@@ -22,6 +28,11 @@ impl Topics {
             }
             _ => {}
         }
+    }
+
+    /// Whether somebody listens to anything.
+    pub(super) const fn wants_anything(&self) -> bool {
+        self.all > 0
     }
 
     /// Whether somebody listens to `conn` packets.
@@ -69,5 +80,15 @@ mod tests {
         topics.note(b"\x00conn ");
         topics.note(b"");
         assert!(!topics.wants_connections());
+    }
+
+    #[test]
+    fn any_topic_is_a_demand_until_it_is_given_up() {
+        let mut topics = Topics::default();
+        assert!(!topics.wants_anything());
+        topics.note(b"\x01sub ");
+        assert!(topics.wants_anything());
+        topics.note(b"\x00sub ");
+        assert!(!topics.wants_anything());
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::io::reports::StatsDemand;
 use crate::io::sys;
 
 /// Packets that may wait for the ZeroMQ thread. Stats are lossy by contract: a packet that does
@@ -18,6 +19,9 @@ pub const STATS_QUEUED_MAX: usize = 16_384;
 pub struct StatsSender {
     queue: Sender<Vec<u8>>,
     wake: Arc<Wake>,
+    demand: Arc<StatsDemand>,
+    /// Something was queued since the last wake.
+    has_news: bool,
     dropped: u64,
 }
 
@@ -36,7 +40,7 @@ struct Wake {
 }
 
 /// Makes the queue.
-pub(super) fn queue() -> io::Result<(StatsSender, StatsReceiver)> {
+pub(super) fn queue(demand: Arc<StatsDemand>) -> io::Result<(StatsSender, StatsReceiver)> {
     let event = sys::event_fd(false)?;
     let wake = Arc::new(Wake {
         is_sleeping: false.into(),
@@ -48,6 +52,8 @@ pub(super) fn queue() -> io::Result<(StatsSender, StatsReceiver)> {
         StatsSender {
             queue: sender,
             wake: Arc::clone(&wake),
+            demand,
+            has_news: false,
             dropped: 0,
         },
         StatsReceiver {
@@ -60,14 +66,23 @@ pub(super) fn queue() -> io::Result<(StatsSender, StatsReceiver)> {
 impl StatsSender {
     /// Queues a packet, or drops and counts it. To be followed by [`Self::wake`] after a batch.
     pub fn send(&mut self, packet: Vec<u8>) {
+        self.has_news = true;
         if self.queue.try_send(packet).is_err() {
             self.dropped += 1;
         }
     }
 
-    /// Wakes the ZeroMQ thread if it sleeps.
+    /// Whether anybody listens; a packet for nobody need not be made.
+    #[must_use]
+    pub fn is_listened(&self) -> bool {
+        self.demand.anything()
+    }
+
+    /// Wakes the ZeroMQ thread if it sleeps and there is something for it.
     pub fn wake(&mut self) {
-        self.wake.wake();
+        if std::mem::take(&mut self.has_news) {
+            self.wake.wake();
+        }
     }
 
     /// Packets dropped so far.

@@ -75,7 +75,7 @@ fn without_an_endpoint_there_is_no_thread() {
 
 #[test]
 fn packets_that_do_not_fit_are_counted() {
-    let (mut sender, receiver) = queue::queue().unwrap();
+    let (mut sender, receiver) = queue::queue(Arc::default()).unwrap();
     for _ in 0..STATS_QUEUED_MAX + 3 {
         sender.send(Vec::new());
     }

@@ -69,6 +69,7 @@ impl Thread {
         while let Ok(message) = self.socket.recv_bytes(zmq::DONTWAIT) {
             self.topics.note(&message);
         }
+        self.demand.set_anything(self.topics.wants_anything());
         self.demand.set_connections(self.topics.wants_connections());
     }
 
