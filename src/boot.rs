@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     // handler writes to a descriptor by number.
     let (commands, received) = control::commands();
     signals::forward(commands).map_err(|error| format!("cannot catch signals: {error}"))?;
-    let crew = Crew::start(&config, &table, &places, subscribers, clock)?;
+    let crew = Crew::start(&config, &table, &places, subscribers, (clock, allowance))?;
     greet(&config, shards, allowance.connections);
     crew.work(outside, publisher, table, received)
 }
@@ -177,7 +177,7 @@ impl Crew {
         table: &RouteTable,
         places: &[usize],
         subscribers: Vec<Subscriber<Broadcast>>,
-        clock: Clock,
+        (clock, allowance): (Clock, preflight::Allowance),
     ) -> Result<Self, String> {
         let (sender, received) = reports::channel();
         let demand = Arc::new(StatsDemand::default());
@@ -185,6 +185,7 @@ impl Crew {
         let executors_made = Arc::new(Barrier::new(places.len()));
         let (serving, answers) = crossbeam_channel::bounded(places.len());
         let routes = Arc::new(table.clone());
+        let sockets = allowance.connections / places.len().max(1) as u64;
         let mut shards = Vec::new();
         for ((number, core), bus) in (0..).zip(places).zip(subscribers) {
             let counters = counters
@@ -195,6 +196,7 @@ impl Crew {
                 shard: number,
                 shards: places.len(),
                 config: Arc::clone(config),
+                sockets_max: usize::try_from(sockets).unwrap_or(usize::MAX),
                 routes: Arc::clone(&routes),
                 bus,
                 reports: sender.clone(),

@@ -74,7 +74,17 @@ pub struct Engine {
     reporter: Reporter,
     deliveries_per_turn: usize,
     closed_since_trim: usize,
-    is_accept_paused: bool,
+    accept: Accepting,
+}
+
+/// Whether clients are accepted, and when they are again.
+#[derive(Debug, Default)]
+struct Accepting {
+    /// Sockets at which accepting pauses; further clients wait in the backlog.
+    until: usize,
+    is_paused: bool,
+    retry_ms: u64,
+    quiet_until_ms: u64,
 }
 
 /// A listener of this shard.
@@ -118,6 +128,7 @@ impl Engine {
         self.counters.turns.add(1);
         let now = self.now();
         self.core.set_now(now);
+        self.retry_accept(now.ms);
         let mut events = self.collect(Some(Duration::ZERO))?;
         events += self.read_again();
         let (broadcasts, is_bus_empty) = self.take_broadcasts();

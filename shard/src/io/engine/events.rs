@@ -13,6 +13,15 @@ use crate::io::sys;
 /// Reads from one socket in one go; then the others get their turn.
 const READS_PER_EVENT_MAX: usize = 4;
 
+/// Accepting goes on when one in so many of the sockets has gone.
+const RESUME_PARTS: usize = 32;
+
+/// Milliseconds after which accepting is tried again although nobody has left.
+const ACCEPT_RETRY_MS: u64 = 1000;
+
+/// Milliseconds between two lines in the log that say the same.
+const ACCEPT_QUIET_MS: u64 = 60_000;
+
 /// States in which the end of the input has to be looked for.
 const ENDED: SocketState = SocketState::READ_CLOSED
     .union(SocketState::HANGUP)
@@ -47,12 +56,7 @@ impl Engine {
         match event {
             Ready::Socket { token, state } => self.socket_ready(token, state),
             Ready::Accepted { listener, fd } => self.accepted(listener, fd),
-            Ready::AcceptFailed { error, .. } => {
-                self.counters.accepts.paused.add(1);
-                if !std::mem::replace(&mut self.is_accept_paused, true) {
-                    log::warn!("no more clients are accepted until some leave: {error}");
-                }
-            }
+            Ready::AcceptFailed { error, .. } => self.pause_accept(&error.to_string()),
             Ready::Wake => self.bus.clear_wake(),
         }
     }
@@ -72,6 +76,48 @@ impl Engine {
         }
         self.watch(key);
         self.perform(&[]);
+        if self.core.connections() >= self.accept.until {
+            self.pause_accept("the limit of open files is near");
+        }
+    }
+
+    /// Accepts no more for now: who comes waits in the backlog.
+    fn pause_accept(&mut self, why: &str) {
+        if std::mem::replace(&mut self.accept.is_paused, true) {
+            return;
+        }
+        self.counters.accepts.paused.add(1);
+        let now_ms = self.clock.now_ms();
+        self.accept.retry_ms = now_ms + ACCEPT_RETRY_MS;
+        if now_ms >= self.accept.quiet_until_ms {
+            self.accept.quiet_until_ms = now_ms + ACCEPT_QUIET_MS;
+            log::warn!("no more clients are accepted until some leave: {why}");
+        }
+        for index in 0..self.listeners.len() {
+            self.readiness
+                .pause_accept(u16::try_from(index).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// Accepts again once enough clients have left, so that it does not pause at once again.
+    pub(super) fn resume_accept(&mut self) {
+        let until = self.accept.until;
+        let has_room = self.core.connections() < until - until / RESUME_PARTS;
+        if !self.accept.is_paused || !has_room {
+            return;
+        }
+        self.accept.is_paused = false;
+        for index in 0..self.listeners.len() {
+            self.readiness
+                .resume_accept(u16::try_from(index).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// Looks now and then whether accepting may go on, for pauses that others caused.
+    pub(super) fn retry_accept(&mut self, now_ms: u64) {
+        if self.accept.is_paused && now_ms >= self.accept.retry_ms {
+            self.resume_accept();
+        }
     }
 
     fn socket_ready(&mut self, token: Token, state: SocketState) {

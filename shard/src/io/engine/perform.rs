@@ -335,13 +335,7 @@ impl Engine {
                 .sub(extra.outbox.len() as u64);
         }
         self.closed_since_trim += 1;
-        if self.is_accept_paused {
-            self.is_accept_paused = false;
-            for index in 0..self.listeners.len() {
-                self.readiness
-                    .resume_accept(u16::try_from(index).unwrap_or(u16::MAX));
-            }
-        }
+        self.resume_accept();
     }
 
     fn connect(&mut self, conn: ConnKey, address: SocketAddr, _pool: PoolId) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier};
 use config::{Config, RouteTable};
 use crossbeam_channel::Sender;
 
-use super::{Engine, OpenListener, Reporter};
+use super::{Accepting, Engine, OpenListener, Reporter};
 use crate::core::settings::Listener;
 use crate::core::{Actions, Core, Now, Settings};
 use crate::counters::ShardCounters;
@@ -24,6 +24,12 @@ use crate::io::tls::{TlsAcceptor, TlsConnector};
 /// Requests the shard's ring takes between two turns; more cost a system call.
 const RING_DEPTH: u32 = 1024;
 
+/// One in so many descriptors is kept for backends.
+const RESERVED_SHARE: usize = 16;
+
+/// Descriptors kept for backends at most.
+const RESERVED_MAX: usize = 1024;
+
 /// Everything a shard is made of.
 pub struct ShardContext {
     /// Its number.
@@ -32,6 +38,8 @@ pub struct ShardContext {
     pub shards: usize,
     /// The configuration.
     pub config: Arc<Config>,
+    /// Sockets this shard can have open at once, by the limit of open files.
+    pub sockets_max: usize,
     /// The first routes.
     pub routes: Arc<RouteTable>,
     /// Its end of the broadcast ring.
@@ -148,8 +156,20 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
         ),
         deliveries_per_turn: context.config.shards.deliveries_per_turn,
         closed_since_trim: 0,
-        is_accept_paused: false,
+        accept: Accepting {
+            until: accept_until(context.sockets_max),
+            ..Accepting::default()
+        },
     })
+}
+
+/// The number of sockets at which no more clients are accepted: some descriptors are kept for the
+/// backends, without which those who are in could not be served.
+fn accept_until(sockets_max: usize) -> usize {
+    sockets_max
+        - (sockets_max / RESERVED_SHARE)
+            .clamp(1, RESERVED_MAX)
+            .min(sockets_max)
 }
 
 /// Opens this shard's listeners. Unix sockets cannot be shared by name: the first shard has them.
