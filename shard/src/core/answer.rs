@@ -143,7 +143,12 @@ impl<S: Socket> Core<S> {
     /// Writes what is queued, then ends the connection without a reset.
     pub(super) fn finish(&mut self, key: ConnKey, actions: &mut Actions) {
         self.set_state(key, State::Finishing);
-        self.schedule_in(key, self.settings.linger_ms);
+        let ms = if self.is_blocked(key) {
+            self.settings.body_timeout_ms
+        } else {
+            self.settings.linger_ms
+        };
+        self.schedule_in(key, ms);
         actions.list.push(super::Action::ResumeReading(key));
         actions.list.push(super::Action::Finish(key));
     }

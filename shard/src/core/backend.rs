@@ -229,6 +229,15 @@ impl<S: Socket> Core<S> {
         if !exchange.upload.is_complete() {
             self.go_on_uploading(key, exchange, actions);
         }
+        if self.is_blocked(key) {
+            // Blocked since before there was anybody to pause.
+            actions.list.push(Action::PauseReading(backend));
+        }
+    }
+
+    /// Whether output waits for this connection's peer.
+    pub(super) fn is_blocked(&self, key: ConnKey) -> bool {
+        self.rows.get(key).is_some_and(|row| row.flags.is_blocked)
     }
 
     /// The backend is there: now the rest of the content may come.
@@ -468,6 +477,14 @@ impl<S: Socket> Core<S> {
         match &self.rows.get(key)?.state {
             State::Backend(backend) => Some((backend.pool, backend.phase)),
             _ => None,
+        }
+    }
+
+    /// Something has come back for a request: its connection was not stale.
+    pub(super) fn note_alive(&mut self, client: ConnKey, exchange: &Exchange) {
+        if let Some(backend) = exchange.open_backend() {
+            let is_reused = false;
+            self.set_phase(backend, BackendPhase::Busy { client, is_reused });
         }
     }
 

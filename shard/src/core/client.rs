@@ -51,12 +51,15 @@ impl<S: Socket> Core<S> {
     /// The peer has ended its side, and everything before was given to [`Core::received`].
     pub fn ended(&mut self, key: ConnKey, actions: &mut Actions) {
         match self.rows.get_mut(key) {
-            Some(row) => row.flags.is_peer_done = true,
+            Some(row) => {
+                row.flags.is_peer_done = true;
+                row.flags.is_read_to_end = true;
+            }
             None => return,
         }
         match self.rows.get(key).map(|row| &row.state) {
             Some(State::Idle | State::Head(_) | State::Held(_) | State::Finishing) => {
-                self.close_client(key, actions);
+                self.close_unless_blocked(key, actions);
             }
             // The request is whole: a client may end its side and still wait for the answer.
             Some(State::Exchange(exchange)) if exchange.upload.is_complete() => {}
@@ -77,9 +80,21 @@ impl<S: Socket> Core<S> {
             row.state,
             State::Held(_) | State::Idle | State::Head(_) | State::Finishing
         ) {
-            self.close_client(key, actions);
+            self.close_unless_blocked(key, actions);
         }
         self.settle(actions);
+    }
+
+    /// Closes a client that has ended its side, unless it still has to get what is queued for it:
+    /// then [`Core::drained`] goes on.
+    fn close_unless_blocked(&mut self, key: ConnKey, actions: &mut Actions) {
+        let waits = self
+            .rows
+            .get(key)
+            .is_some_and(|row| row.flags.is_blocked && !matches!(row.state, State::Held(_)));
+        if !waits {
+            self.close_client(key, actions);
+        }
     }
 
     /// The connection is broken: reset, or a write failed.
@@ -98,6 +113,13 @@ impl<S: Socket> Core<S> {
             return;
         };
         row.flags.is_blocked = true;
+        match row.state {
+            // The next answer would be queued behind this one, and so on without end.
+            State::Idle | State::Head(_) => actions.list.push(Action::PauseReading(key)),
+            // The time for the last bytes begins when they are on their way.
+            State::Finishing => self.schedule_in(key, self.settings.body_timeout_ms),
+            State::Exchange(_) | State::Held(_) | State::Backend(_) | State::Gone => {}
+        }
         if let Some(peer) = self.partner(key) {
             actions.list.push(Action::PauseReading(peer));
             // Progress is now measured at the one who does not read.
@@ -111,10 +133,20 @@ impl<S: Socket> Core<S> {
             return;
         };
         row.flags.is_blocked = false;
+        let flags = row.flags;
         match &row.state {
-            State::Idle => actions.list.push(Action::ResumeReading(key)),
-            State::Head(_) => self.runnable.push(key),
-            _ => {}
+            State::Idle if flags.is_read_to_end => self.close_client(key, actions),
+            State::Idle => {
+                self.schedule_in(key, self.settings.header_timeout_ms);
+                actions.list.push(Action::ResumeReading(key));
+            }
+            State::Head(_) => {
+                self.schedule_in(key, self.settings.header_timeout_ms);
+                self.runnable.push(key);
+            }
+            State::Finishing if flags.is_peer_done => self.close_client(key, actions),
+            State::Finishing => self.schedule_in(key, self.settings.linger_ms),
+            State::Exchange(_) | State::Held(_) | State::Backend(_) | State::Gone => {}
         }
         if let Some(peer) = self.partner(key) {
             actions.list.push(Action::ResumeReading(peer));
@@ -167,12 +199,15 @@ impl<S: Socket> Core<S> {
             };
             self.begin(key, &head, actions);
             // Whoever still stands here waits for bytes or for us to be done with nothing.
-            if self
-                .rows
-                .get(key)
-                .is_some_and(|row| matches!(row.state, State::Idle | State::Head(_)))
-            {
-                actions.list.push(Action::ResumeReading(key));
+            let Some(row) = self.rows.get(key) else {
+                continue;
+            };
+            if matches!(row.state, State::Idle | State::Head(_)) {
+                if row.flags.is_read_to_end {
+                    self.finish(key, actions);
+                } else {
+                    actions.list.push(Action::ResumeReading(key));
+                }
             }
         }
     }
@@ -353,7 +388,10 @@ impl<S: Socket> Core<S> {
         leftover: Vec<u8>,
         actions: &mut Actions,
     ) {
-        let is_done = self.rows.get(key).is_some_and(|row| row.flags.is_peer_done);
+        let is_done = self
+            .rows
+            .get(key)
+            .is_some_and(|row| row.flags.is_read_to_end);
         if !is_persistent || (is_done && leftover.is_empty()) {
             self.finish(key, actions);
             return;
@@ -373,6 +411,9 @@ impl<S: Socket> Core<S> {
 
     /// Forgets a client and everything that hangs on it.
     pub(super) fn close_client(&mut self, key: ConnKey, actions: &mut Actions) {
+        if self.backend_of(key).is_some() {
+            return;
+        }
         match self.take_state(key) {
             State::Gone | State::Backend(_) => return,
             State::Exchange(mut exchange) => {

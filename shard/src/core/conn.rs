@@ -32,8 +32,10 @@ pub(super) struct Flags {
     pub(super) is_announced: bool,
     /// The client came in over TLS.
     pub(super) is_ssl: bool,
-    /// The peer has ended its side.
+    /// The peer has ended its side; there may be input before that.
     pub(super) is_peer_done: bool,
+    /// All input up to that end was read.
+    pub(super) is_read_to_end: bool,
 }
 
 /// Where a connection is in its life.

@@ -8,6 +8,8 @@ use super::{ConnKey, Core, Socket};
 /// How a client is treated when draining begins.
 enum Farewell {
     Close,
+    /// What is queued for it is still its due.
+    Finish,
     EndStream,
     Answer,
     Wait,
@@ -25,6 +27,7 @@ impl<S: Socket> Core<S> {
         for key in keys {
             match self.farewell(key) {
                 Farewell::Close => self.close_client(key, actions),
+                Farewell::Finish => self.finish(key, actions),
                 Farewell::EndStream => self.end_held(key, actions),
                 Farewell::Answer => self.end_held(key, actions),
                 Farewell::Wait => {}
@@ -60,6 +63,13 @@ impl<S: Socket> Core<S> {
         }
     }
 
+    /// A hold that begins only now ends as all others did.
+    pub(super) fn end_held_if_draining(&mut self, key: ConnKey, actions: &mut Actions) {
+        if self.is_draining() {
+            self.end_held(key, actions);
+        }
+    }
+
     fn end_held(&mut self, key: ConnKey, actions: &mut Actions) {
         if let Some(row) = self.rows.get_mut(key)
             && let State::Held(hold) = &mut row.state
@@ -75,7 +85,10 @@ impl<S: Socket> Core<S> {
     }
 
     fn farewell(&self, key: ConnKey) -> Farewell {
-        match self.rows.get(key).map(|row| &row.state) {
+        let row = self.rows.get(key);
+        let is_blocked = row.is_some_and(|row| row.flags.is_blocked);
+        match row.map(|row| &row.state) {
+            Some(State::Idle | State::Head(_)) if is_blocked => Farewell::Finish,
             Some(State::Idle | State::Head(_)) => Farewell::Close,
             Some(State::Held(hold)) if hold.kind == HoldKind::Response => Farewell::Answer,
             Some(State::Held(_)) => Farewell::EndStream,

@@ -97,6 +97,7 @@ impl<S: Socket> Core<S> {
                     if (100..200).contains(&head.status) && head.status != 101 =>
                 {
                     self.relay_interim(key, &exchange.terms, &head, actions);
+                    self.note_alive(key, &exchange);
                     input = input.behind(used);
                 }
                 Ok(Parsed::Complete(head, used)) if head.status != 101 => {
@@ -499,6 +500,8 @@ impl<S: Socket> Core<S> {
             && surplus == Some(false)
             && is_persistent
             && is_upload_complete
+            // It has answered without reading: the next request would wait behind that.
+            && !self.is_blocked(backend)
         {
             exchange.backend = super::exchange::Link::None;
             self.release_backend(backend, actions);

@@ -32,7 +32,14 @@ impl<S: Socket> Core<S> {
             &mut expired,
         );
         for key in &expired {
-            self.expire_one(*key, actions);
+            // Set again by what an earlier one has led to: its new time has not come.
+            let is_set = self
+                .rows
+                .get(*key)
+                .is_some_and(|row| row.timer.is_scheduled());
+            if !is_set {
+                self.expire_one(*key, actions);
+            }
         }
         self.expired = expired;
         self.check_drain(actions);

@@ -125,6 +125,7 @@ impl<S: Socket> Core<S> {
             Some(ms) => self.schedule_keep_alive(key, ms),
             None => self.wheel.cancel(&mut self.rows, key),
         }
+        self.end_held_if_draining(key, actions);
     }
 
     fn begin_response_hold(
@@ -153,6 +154,7 @@ impl<S: Socket> Core<S> {
             actions,
         );
         self.schedule_in(key, u64::from(timeout_s) * 1000);
+        self.end_held_if_draining(key, actions);
     }
 
     fn hold(
