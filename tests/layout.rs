@@ -22,7 +22,8 @@ const MAY_USE: [(&str, &[&str]); 6] = [
     ("config", &[]),
     ("shard", &["proto", "config"]),
     ("", &["shard", "config"]),
-    ("bench", &["proto", "shard"]),
+    // config: a core is made with settings and routes.
+    ("bench", &["proto", "config", "shard"]),
     // Never shard: the harness must not share the engine's mistakes.
     ("loadtest", &["proto"]),
 ];
