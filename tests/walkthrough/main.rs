@@ -10,11 +10,19 @@
     reason = "a test that cannot go on says why and ends"
 )]
 
+#[path = "../support/kit.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "each test target uses its own part"
+)]
+mod kit;
 mod running;
 
 use std::process::Command;
 
-use running::{Backend, Folder, Pincushion, Running, curl};
+use kit::{Folder, Running};
+use running::{Backend, Pincushion, curl};
 
 const PYTHON: (&str, &str) = ("python3", "python/backend.py");
 const NODE: (&str, &str) = ("node", "node/backend.mjs");
@@ -110,14 +118,14 @@ fn an_unknown_key_is_refused_with_its_file_line_and_name() {
 
 #[test]
 fn sigterm_ends_open_streams_cleanly_and_exits_with_zero() {
-    let pincushion = Pincushion::start("", &[]);
+    let mut pincushion = Pincushion::start("", &[]);
     let mut client = curl(&[&pincushion.url("/stream")]);
     client.wait_for("[stream opened]\n");
-    pincushion.running.signal("TERM");
+    pincushion.running().signal("TERM");
     let (status, answer) = client.finish();
     // curl's code 18 would mean that the stream was cut before its last chunk.
     assert!(status.success(), "curl: {status}, {answer}");
-    let (status, output) = pincushion.running.finish();
+    let (status, output) = pincushion.finish();
     assert_eq!(status.code(), Some(0), "{output}");
 }
 
@@ -131,9 +139,9 @@ fn sighup_reads_the_routes_again_and_open_streams_stay() {
 
     let backend = Backend::start(PYTHON.0, PYTHON.1);
     routes.write("routes", &backend.route());
-    pincushion.running.signal("HUP");
+    pincushion.running().signal("HUP");
     let url = pincushion.url("/nothing");
-    pincushion.running.ask_until("asks the new backend", || {
+    pincushion.running().ask_until("asks the new backend", || {
         curl(&[&url]).finish().1 == "no such page\n"
     });
 
