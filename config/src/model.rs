@@ -60,7 +60,8 @@ pub struct Shards {
     /// `private_descriptors`: each shard has its own descriptor table, so that the limit of open
     /// files counts per shard. Default: true.
     pub private_descriptors: bool,
-    /// `queue`: broadcast messages that may wait for a shard. Default 4096.
+    /// `queue`: broadcast messages that may wait for a shard. Default 512: a longer
+    /// queue only makes items older when a shard is behind.
     pub queue: usize,
     /// `deliveries_per_turn`: deliveries in one turn before other work gets its share.
     /// Default 2048.
@@ -90,7 +91,8 @@ pub struct Http {
     pub cert_dir: Option<PathBuf>,
     /// `client_buffer_size`: bytes a request head may have. Default 8192.
     pub client_buffer_size: usize,
-    /// `client_maxconn`: client connections in all; more wait to be accepted. Default 1,000,000.
+    /// `client_maxconn`: client connections in all, split evenly over the shards; more are
+    /// refused with 503. Default 1,000,000.
     pub client_maxconn: usize,
     /// `allow_compression`: permessage-deflate on WebSockets. Default: false.
     pub allow_compression: bool,
@@ -209,7 +211,7 @@ impl Default for Shards {
             cores: CoreSet::All,
             per_core: 1,
             private_descriptors: true,
-            queue: 4096,
+            queue: 512,
             deliveries_per_turn: 2048,
         }
     }

@@ -75,6 +75,8 @@ pub struct Engine {
     deliveries_per_turn: usize,
     closed_since_trim: usize,
     accept: Accepting,
+    /// Until then no further line about slow clients is logged.
+    slow_quiet_until_ms: u64,
 }
 
 /// Whether clients are accepted, and when they are again.

@@ -14,6 +14,7 @@ use super::state::Control;
 use crate::admin::interest::Notice;
 use crate::admin::totals::Totals;
 use crate::io::broadcast::Broadcast;
+use crate::io::sys;
 
 /// Pause between two ticks while shards have something to report.
 const TICK: Duration = Duration::from_millis(10);
@@ -41,12 +42,18 @@ pub(super) async fn run(control: Rc<Control>) {
     let mut ticker = Ticker::new(&control);
     loop {
         match ticker.tick(&control) {
-            Pace::Idle => sleep(ticker.pause()).await,
+            Pace::Idle => {
+                ticker.tidy(&control);
+                sleep(ticker.pause()).await;
+            }
             Pace::Busy => sleep(BUSY_TICK).await,
             Pace::Over => return,
         }
     }
 }
+
+/// Channels gone after which unused memory is given back at the next quiet moment.
+const CHANNELS_PER_TRIM: usize = 1_000;
 
 /// How to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +69,8 @@ enum Pace {
 struct Ticker {
     /// Ticks since the last report.
     quiet_ticks: u32,
+    /// The most channels since memory was given back.
+    channels_peak: usize,
     notices: Vec<Notice>,
     counted: Totals,
     counts_due_ms: u64,
@@ -75,6 +84,7 @@ impl Ticker {
         let report_every_ms = u64::from(control.config.handler.stats_report_interval_s) * 1_000;
         Self {
             quiet_ticks: 0,
+            channels_peak: 0,
             notices: Vec::new(),
             counted: Totals::default(),
             counts_due_ms: now_ms + COUNTS_EVERY_MS,
@@ -88,6 +98,16 @@ impl Ticker {
             TICK
         } else {
             IDLE_TICK
+        }
+    }
+
+    /// Gives memory back after many channels have gone.
+    fn tidy(&mut self, control: &Control) {
+        let channels = control.interest.borrow().len();
+        self.channels_peak = self.channels_peak.max(channels);
+        if self.channels_peak - channels >= CHANNELS_PER_TRIM && self.quiet_ticks > 1 {
+            self.channels_peak = channels;
+            sys::trim_heap();
         }
     }
 

@@ -22,6 +22,9 @@ const ACCEPT_RETRY_MS: u64 = 1000;
 /// Milliseconds between two lines in the log that say the same.
 const ACCEPT_QUIET_MS: u64 = 60_000;
 
+/// Milliseconds between two lines about slow clients.
+const SLOW_QUIET_MS: u64 = 1000;
+
 /// States in which the end of the input has to be looked for.
 const ENDED: SocketState = SocketState::READ_CLOSED
     .union(SocketState::HANGUP)
@@ -298,12 +301,26 @@ impl Engine {
         count
     }
 
+    /// A client does not read what it is sent. Said in the log once in a while, always counted.
+    fn overflowed(&mut self, key: ConnKey) {
+        let closed = self.counters.deliveries.slow_clients_closed.get();
+        self.core.overflowed(key, &mut self.actions);
+        let total = self.counters.deliveries.slow_clients_closed.get();
+        let now_ms = self.clock.now_ms();
+        if total > closed && now_ms >= self.slow_quiet_until_ms {
+            self.slow_quiet_until_ms = now_ms + SLOW_QUIET_MS;
+            log::warn!(
+                "closed a client that does not read what it is sent; {total} so far on this shard"
+            );
+        }
+    }
+
     /// Tells the core what came of its actions.
     pub(super) fn feed_back(&mut self, feedback: Feedback) {
         match feedback {
             Feedback::Blocked(key) => self.core.blocked(key, &mut self.actions),
             Feedback::Drained(key) => self.core.drained(key, &mut self.actions),
-            Feedback::Overflowed(key) => self.core.overflowed(key, &mut self.actions),
+            Feedback::Overflowed(key) => self.overflowed(key),
             Feedback::Broken(key) => self.core.broken(key, &mut self.actions),
             Feedback::NotConnected(key) => self.core.connected(key, false, &mut self.actions),
         }

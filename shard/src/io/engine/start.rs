@@ -156,6 +156,7 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
         ),
         deliveries_per_turn: context.config.shards.deliveries_per_turn,
         closed_since_trim: 0,
+        slow_quiet_until_ms: 0,
         accept: Accepting {
             until: accept_until(context.sockets_max),
             ..Accepting::default()
