@@ -1,0 +1,9 @@
+//! One edge each, without chance.
+
+mod backends;
+mod endings;
+mod heads;
+mod holds;
+mod slow;
+mod timers;
+mod uploads;

@@ -1,0 +1,348 @@
+//! The world around one core: connections, the clock, and actions performed as the io side does.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{Config, RouteTable};
+use shard::core::hub::Mode;
+use shard::core::settings::Listener;
+use shard::core::{Action, Actions, ConnKey, Core, Data, Now, Settings, Socket};
+use shard::counters::ShardCounters;
+
+use crate::wire::{Peer, PeerSide, Wire};
+
+/// The io side's part of a row: which wire it is.
+#[derive(Debug, Default)]
+pub(crate) struct SimSocket {
+    wire: Option<usize>,
+}
+
+impl Socket for SimSocket {
+    fn peer_ip(&self) -> Option<IpAddr> {
+        None
+    }
+}
+
+/// What came of an action. The serial keeps it from reaching a later connection of the same key.
+#[derive(Debug, Clone, Copy)]
+enum Feedback {
+    Blocked(ConnKey, u32),
+    Overflowed(ConnKey, u32),
+}
+
+/// Bytes that one call may add to an outbox that is full already.
+const OUTBOX_SLACK: usize = 64 * 1024;
+
+/// One shard and all it is connected to.
+pub(crate) struct World {
+    pub(crate) core: Core<SimSocket>,
+    pub(crate) counters: Arc<ShardCounters>,
+    pub(crate) wires: Vec<Wire>,
+    /// Wires of backends, in the order in which they were asked for.
+    pub(crate) backends: Vec<usize>,
+    pub(crate) now_ms: u64,
+    /// Subscribers by channel, as the core reports them.
+    pub(crate) subscribers: BTreeMap<(Mode, String), i64>,
+    /// Wires that overflowed.
+    pub(crate) overflowed: Vec<usize>,
+    /// Backend wires that were written to, in this order.
+    pub(crate) written: Vec<usize>,
+    actions: Actions,
+    feedback: Vec<Feedback>,
+    outbox_max: usize,
+}
+
+/// Settings whose limits a small world can reach.
+pub(crate) fn small_config() -> Config {
+    let mut config = Config::default();
+    config.http.header_timeout_s = 1000;
+    config.http.body_idle_timeout_s = 1000;
+    config.http.outbox_max = 8 * 1024;
+    config.proxy.connect_timeout_s = 1000;
+    config.proxy.response_timeout_s = 1000;
+    config.proxy.body_timeout_s = 1000;
+    config.proxy.backend_keep_alive_s = 1000;
+    config.proxy.replay_max = 4096;
+    config.proxy.debug = true;
+    config
+}
+
+pub(crate) fn table(lines: &str) -> Arc<RouteTable> {
+    let (table, errors) = RouteTable::parse(lines, Path::new(""));
+    assert!(errors.is_empty(), "{errors:?}");
+    Arc::new(table)
+}
+
+impl World {
+    pub(crate) fn new(config: Config, routes: &str) -> Self {
+        let counters = Arc::new(ShardCounters::default());
+        let now = Now {
+            ms: 10_000,
+            unix_s: 1_700_000_000,
+        };
+        let outbox_max = config.http.outbox_max;
+        let settings = Settings::new(Arc::new(config), vec![Listener { is_ssl: false }], 1);
+        let mut core = Core::new(settings, Arc::clone(&counters), now);
+        core.replace_routes(table(routes));
+        Self {
+            core,
+            counters,
+            wires: Vec::new(),
+            backends: Vec::new(),
+            now_ms: now.ms,
+            subscribers: BTreeMap::new(),
+            overflowed: Vec::new(),
+            written: Vec::new(),
+            actions: Actions::default(),
+            feedback: Vec::new(),
+            outbox_max,
+        }
+    }
+
+    /// A client connects.
+    pub(crate) fn accept(&mut self) -> usize {
+        let key = self.core.accept(0, &mut self.actions);
+        let wire = self.add_wire(key, Peer::Client);
+        self.perform(&[]);
+        wire
+    }
+
+    fn add_wire(&mut self, key: ConnKey, peer: Peer) -> usize {
+        let row = self
+            .core
+            .socket_mut(key)
+            .expect("a new connection has a row");
+        row.socket.wire = Some(self.wires.len());
+        let serial = row.serial();
+        self.wires.push(Wire::new(key, serial, peer));
+        self.wires.len() - 1
+    }
+
+    /// The shard looks at a connection and reads up to `max` bytes.
+    pub(crate) fn read(&mut self, wire: usize, max: usize) {
+        let w = &mut self.wires[wire];
+        if !w.is_readable() {
+            return;
+        }
+        let key = w.key;
+        if w.side == PeerSide::Reset {
+            self.core.broken(key, &mut self.actions);
+        } else if w.is_paused {
+            w.is_end_told = true;
+            self.core.peer_done(key, &mut self.actions);
+        } else if w.incoming.is_empty() {
+            w.is_end_told = true;
+            self.core.ended(key, &mut self.actions);
+        } else {
+            let count = max.clamp(1, w.incoming.len());
+            let bytes: Vec<u8> = w.incoming.drain(..count).collect();
+            w.read_len += count;
+            self.core.received(key, &bytes, &mut self.actions);
+            self.perform(&bytes);
+            return;
+        }
+        self.perform(&[]);
+    }
+
+    /// The peer reads: the kernel takes more.
+    pub(crate) fn make_room(&mut self, wire: usize, more: usize) {
+        let w = &mut self.wires[wire];
+        if !w.make_room(more) || w.is_closed {
+            return;
+        }
+        w.is_output_ended |= w.is_finishing;
+        let key = w.key;
+        self.core.drained(key, &mut self.actions);
+        self.perform(&[]);
+    }
+
+    /// The connection to a backend is there, or is not.
+    pub(crate) fn connected(&mut self, wire: usize, is_connected: bool) {
+        let w = &mut self.wires[wire];
+        if w.is_closed || !w.is_connecting {
+            return;
+        }
+        w.is_connecting = false;
+        let key = w.key;
+        self.core.connected(key, is_connected, &mut self.actions);
+        self.perform(&[]);
+    }
+
+    /// Time passes, and timers fire.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+        let unix_s = 1_700_000_000 + self.now_ms / 1000;
+        self.core.set_now(Now {
+            ms: self.now_ms,
+            unix_s,
+        });
+        self.core.expire(&mut self.actions);
+        self.perform(&[]);
+    }
+
+    /// Items are released.
+    pub(crate) fn publish(&mut self, body: &str) {
+        let items = proto::grip::parse_publish_body(body.as_bytes()).unwrap();
+        let items: Vec<_> = items.into_iter().map(Arc::new).collect();
+        self.core.publish(&items);
+    }
+
+    /// One slice is delivered; false: nothing was left.
+    pub(crate) fn deliver(&mut self, max: usize) -> bool {
+        let count = self.core.deliver(max, &mut self.actions);
+        self.perform(&[]);
+        count > 0
+    }
+
+    pub(crate) fn drain(&mut self, timeout_ms: u64) {
+        self.core.drain(timeout_ms, &mut self.actions);
+        self.perform(&[]);
+    }
+
+    /// Brings [`World::subscribers`] up to date.
+    pub(crate) fn count_subscribers(&mut self) {
+        let counts = &mut self.subscribers;
+        while self.core.drain_changes(100, &mut |mode, channel, delta| {
+            *counts.entry((mode, channel.to_string())).or_default() += i64::from(delta);
+        }) > 0
+        {}
+        counts.retain(|_, count| *count != 0);
+    }
+
+    fn perform(&mut self, input: &[u8]) {
+        let mut input = input;
+        loop {
+            self.perform_list(input);
+            if self.feedback.is_empty() {
+                break;
+            }
+            for feedback in std::mem::take(&mut self.feedback) {
+                self.feed_back(feedback);
+            }
+            input = &[];
+        }
+        self.every_row_has_its_connection();
+    }
+
+    fn feed_back(&mut self, feedback: Feedback) {
+        let (Feedback::Blocked(key, serial) | Feedback::Overflowed(key, serial)) = feedback;
+        if self
+            .core
+            .socket(key)
+            .is_none_or(|row| row.serial() != serial)
+        {
+            return;
+        }
+        match feedback {
+            Feedback::Blocked(..) => self.core.blocked(key, &mut self.actions),
+            Feedback::Overflowed(..) => self.core.overflowed(key, &mut self.actions),
+        }
+    }
+
+    fn perform_list(&mut self, input: &[u8]) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in &actions.list {
+            self.perform_one(action, &actions, input);
+        }
+        actions.clear();
+        self.actions = actions;
+    }
+
+    fn perform_one(&mut self, action: &Action, actions: &Actions, input: &[u8]) {
+        if let Action::Connect { conn, address, .. } = action {
+            self.connect(*conn, *address);
+            return;
+        }
+        let (Action::Send { conn, .. }
+        | Action::Connect { conn, .. }
+        | Action::PauseReading(conn)
+        | Action::ResumeReading(conn)
+        | Action::Close(conn)
+        | Action::Finish(conn)) = action;
+        let wire = self.wire_of(*conn, action);
+        let w = &mut self.wires[wire];
+        match action {
+            Action::Send { data, .. } => self.send(wire, bytes_of(data, actions, input)),
+            Action::Connect { .. } => {}
+            Action::PauseReading(_) => w.is_paused = true,
+            Action::ResumeReading(_) => {
+                w.is_paused = false;
+                w.is_end_told = false;
+            }
+            Action::Finish(_) if w.outbox.is_empty() => w.is_output_ended = true,
+            Action::Finish(_) => w.is_finishing = true,
+            Action::Close(_) => {
+                w.is_closed = true;
+                w.outbox.clear();
+                self.core.remove(*conn);
+            }
+        }
+    }
+
+    fn wire_of(&self, conn: ConnKey, action: &Action) -> usize {
+        let row = self.core.socket(conn);
+        let row =
+            row.unwrap_or_else(|| panic!("an action names an unknown connection: {action:?}"));
+        row.socket.wire.expect("a connection that was never opened")
+    }
+
+    fn connect(&mut self, conn: ConnKey, address: SocketAddr) {
+        let wire = self.add_wire(conn, Peer::Backend(address));
+        self.wires[wire].is_connecting = true;
+        self.backends.push(wire);
+    }
+
+    fn send(&mut self, wire: usize, bytes: &[u8]) {
+        let w = &mut self.wires[wire];
+        assert!(
+            !w.is_connecting,
+            "bytes for a connection that is not there yet"
+        );
+        if !w.is_client() {
+            self.written.push(wire);
+        }
+        if w.outbox.is_empty() {
+            w.write(bytes);
+            if !w.outbox.is_empty() {
+                self.feedback.push(Feedback::Blocked(w.key, w.serial));
+            }
+            return;
+        }
+        if w.outbox.len() >= self.outbox_max {
+            self.overflowed.push(wire);
+            self.feedback.push(Feedback::Overflowed(w.key, w.serial));
+        }
+        w.outbox.extend_from_slice(bytes);
+        let bound = self.outbox_max + OUTBOX_SLACK;
+        assert!(
+            w.outbox.len() <= bound,
+            "outboxes are bounded: {} bytes wait",
+            w.outbox.len()
+        );
+    }
+
+    fn every_row_has_its_connection(&self) {
+        // Rows leak or are lost silently otherwise; the count is enough, since each action was
+        // checked to name an open one.
+        let open = self.open_wires().count();
+        assert_eq!(
+            self.core.connections(),
+            open,
+            "every row has its connection, every connection its row"
+        );
+    }
+
+    pub(crate) fn open_wires(&self) -> impl Iterator<Item = &Wire> {
+        self.wires.iter().filter(|wire| !wire.is_closed)
+    }
+}
+
+fn bytes_of<'a>(data: &Data, actions: &'a Actions, input: &'a [u8]) -> &'a [u8] {
+    match data {
+        Data::Input(range) => &input[range.clone()],
+        Data::Scratch(range) => &actions.scratch[range.clone()],
+        Data::Shared(index, range) => &actions.shared[*index].as_slice()[range.clone()],
+    }
+}
