@@ -192,6 +192,12 @@ impl<S: Socket> Core<S> {
         }
     }
 
+    /// Whether this is a connection to a backend.
+    #[must_use]
+    pub fn is_backend(&self, key: ConnKey) -> bool {
+        self.backend_of(key).is_some()
+    }
+
     /// Whether a connection is still being opened.
     #[must_use]
     pub fn is_connecting(&self, key: ConnKey) -> bool {

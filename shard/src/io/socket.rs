@@ -26,6 +26,8 @@ pub(super) struct Flags {
     pub(super) is_readable: bool,
     /// To be ended once its output is written.
     pub(super) is_finishing: bool,
+    /// A write has failed: after what can still be read there comes nothing.
+    pub(super) is_output_broken: bool,
 }
 
 /// The larger part.

@@ -210,24 +210,25 @@ impl Engine {
                 }
                 return;
             }
+            let is_output_broken = socket.flags.is_output_broken;
             let Some(fd) = &socket.fd else {
                 return;
             };
             match sys::recv(fd.as_fd(), input) {
-                Ok(0) => {
+                Ok(0) if !is_output_broken => {
                     self.core.ended(key, &mut self.actions);
                     self.perform(&[]);
                     return;
                 }
-                Ok(len) => {
+                Ok(len @ 1..) => {
                     self.given(key, input.get(..len).unwrap_or_default());
                     // A short read has taken all there was; another event tells of what comes.
-                    if len < input.len() && !state.intersects(ENDED) {
+                    if len < input.len() && !state.intersects(ENDED) && !is_output_broken {
                         return;
                     }
                 }
-                Err(error) if is_transient(&error) => return,
-                Err(_) => {
+                Err(error) if is_transient(&error) && !is_output_broken => return,
+                Ok(0) | Err(_) => {
                     self.core.broken(key, &mut self.actions);
                     self.perform(&[]);
                     return;
@@ -287,10 +288,13 @@ impl Engine {
         let mut again = std::mem::replace(&mut self.again, std::mem::take(&mut self.again_spare));
         let count = again.len();
         for (key, serial) in again.drain(..) {
-            let row = self.core.socket(key);
-            let is_same =
-                row.is_some_and(|row| row.serial() == serial && !row.socket.flags.is_paused);
-            if is_same
+            let row = self.core.socket_mut(key);
+            let Some(row) = row.filter(|row| row.serial() == serial) else {
+                continue;
+            };
+            // Paused meanwhile: no event will tell again of what is there already.
+            row.socket.flags.is_readable |= row.socket.flags.is_paused;
+            if !row.socket.flags.is_paused
                 && catch_unwind(AssertUnwindSafe(|| self.read(key, SocketState::default())))
                     .is_err()
             {
@@ -315,13 +319,29 @@ impl Engine {
         }
     }
 
+    /// A write has failed. A backend may have answered before it closed, so what came is read first;
+    /// the next read ends in an error and tells the core.
+    fn write_failed(&mut self, key: ConnKey) {
+        if !self.core.is_backend(key) {
+            self.core.broken(key, &mut self.actions);
+            return;
+        }
+        let Some(row) = self.core.socket_mut(key) else {
+            return;
+        };
+        let serial = row.serial();
+        if !std::mem::replace(&mut row.socket.flags.is_output_broken, true) {
+            self.again.push((key, serial));
+        }
+    }
+
     /// Tells the core what came of its actions.
     pub(super) fn feed_back(&mut self, feedback: Feedback) {
         match feedback {
             Feedback::Blocked(key) => self.core.blocked(key, &mut self.actions),
             Feedback::Drained(key) => self.core.drained(key, &mut self.actions),
             Feedback::Overflowed(key) => self.overflowed(key),
-            Feedback::Broken(key) => self.core.broken(key, &mut self.actions),
+            Feedback::Broken(key) => self.write_failed(key),
             Feedback::NotConnected(key) => self.core.connected(key, false, &mut self.actions),
         }
     }
