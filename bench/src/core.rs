@@ -28,7 +28,8 @@ const BURST: usize = 16;
 const HELD: usize = 100_000;
 
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nServer: backend/1.0\r\n\
-    Date: Tue, 24 Nov 2026 14:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
+    Date: Tue, 24 Nov 2026 14:00:00 GMT\r\nContent-Type: text/plain\r\n\
+    Content-Length: 5\r\n\r\nhello";
 
 /// Stands in for a socket.
 #[derive(Debug, Default)]
