@@ -177,6 +177,20 @@ impl<P: Clone> Hub<P> {
     /// Rule (design.md section 4): who subscribes later does not get it, who left does not either,
     /// nobody gets it twice, and each entry's groups come in the order of their release.
     pub fn release(&mut self, mode: Mode, name: &str, payload: P) -> u32 {
+        self.release_or_join(mode, name, |_| false, || payload)
+    }
+
+    /// As [`Hub::release`], but what is released may join the group before it: `join` is offered
+    /// the last group, if no one has got it yet and a release at this moment would reach the very
+    /// same subscribers, and says whether it has taken the new items in. If not, `make` makes a
+    /// group of them.
+    pub fn release_or_join(
+        &mut self,
+        mode: Mode,
+        name: &str,
+        join: impl FnOnce(&mut P) -> bool,
+        make: impl FnOnce() -> P,
+    ) -> u32 {
         let key = self.find(self.index.hash(mode, name), mode, name);
         let Some((key, entry)) = key.and_then(|key| Some((key, self.entries.get_mut(key)?))) else {
             return 0;
@@ -186,22 +200,19 @@ impl<P: Clone> Hub<P> {
             return 0;
         }
         match &mut entry.delivery {
-            Some(delivery) => delivery.push(payload, len),
-            None => entry.delivery = Some(Box::new(Delivery::new(payload, len))),
+            Some(delivery) => {
+                if delivery.last_waiting_mut(len).is_some_and(join) {
+                    return len;
+                }
+                delivery.push(make(), len);
+            }
+            None => entry.delivery = Some(Box::new(Delivery::new(make(), len))),
         }
         if !mem::replace(&mut entry.ready, true) {
             self.ready.push_back(key);
         }
         self.pending += 1;
         len
-    }
-
-    /// The last group released to the entry, when no one has got it yet and a release at this
-    /// moment would reach the very same subscribers: the caller may join further items to it.
-    pub fn last_waiting_mut(&mut self, mode: Mode, name: &str) -> Option<&mut P> {
-        let key = self.find(self.index.hash(mode, name), mode, name)?;
-        let entry = self.entries.get_mut(key)?;
-        entry.delivery.as_mut()?.last_waiting_mut(entry.list.len())
     }
 
     /// The next slice to deliver: appends at most `max` subscribers to `out`, at least one. `None`

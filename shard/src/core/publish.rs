@@ -111,16 +111,15 @@ impl<S: Socket> Core<S> {
     }
 
     fn release(&mut self, mode: Mode, item: &Arc<Item>) {
-        if let Some(waiting) = self.hub.last_waiting_mut(mode, &item.channel)
-            && let Some(group) = Rc::get_mut(waiting)
-        {
-            group.items.push(Arc::clone(item));
-            return;
-        }
-        if self.hub.count(mode, &item.channel) > 0 {
-            self.hub
-                .release(mode, &item.channel, Rc::new(Group::new(Arc::clone(item))));
-        }
+        let join = |waiting: &mut Rc<Group>| match Rc::get_mut(waiting) {
+            Some(group) => {
+                group.items.push(Arc::clone(item));
+                true
+            }
+            None => false,
+        };
+        let make = || Rc::new(Group::new(Arc::clone(item)));
+        self.hub.release_or_join(mode, &item.channel, join, make);
     }
 
     /// Groups that are released and not delivered to everyone yet.

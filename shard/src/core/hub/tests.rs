@@ -149,36 +149,33 @@ fn a_huge_channel_delays_a_small_one_by_one_slice() {
     assert_eq!(slice(&mut hub, 10), Some(('s', vec![5_000])));
 }
 
+/// Whether an item released now joins the group before it; if not, it is a group of its own.
+fn joins(hub: &mut Hub<Vec<u8>>, item: u8) -> bool {
+    let mut is_joined = false;
+    let join = |group: &mut Vec<u8>| {
+        group.push(item);
+        is_joined = true;
+        true
+    };
+    hub.release_or_join(Mode::Stream, "a", join, || vec![item]);
+    is_joined
+}
+
 #[test]
-fn items_may_join_a_group_only_while_it_would_reach_the_same_subscribers() {
+fn items_join_a_group_only_while_it_would_reach_the_same_subscribers() {
     let mut hub = Hub::new();
-    assert_eq!(hub.last_waiting_mut(Mode::Stream, "a"), None);
+    assert!(!joins(&mut hub, 0), "nobody is there");
     let sub = hub.subscribe(Mode::Stream, "a", 1, 0);
     hub.subscribe(Mode::Stream, "a", 2, 0);
-    assert_eq!(hub.last_waiting_mut(Mode::Stream, "a"), None);
-    hub.release(Mode::Stream, "a", 1);
-    *hub.last_waiting_mut(Mode::Stream, "a")
-        .expect("nothing changed") = 2;
+    assert!(!joins(&mut hub, 1), "nothing is waiting");
+    assert!(joins(&mut hub, 2));
     hub.unsubscribe(sub, &mut |_, _, _| ());
-    assert!(
-        hub.last_waiting_mut(Mode::Stream, "a").is_some(),
-        "who left gets nothing anyway"
-    );
+    assert!(joins(&mut hub, 3), "who left gets nothing anyway");
     hub.subscribe(Mode::Stream, "a", 3, 0);
-    assert_eq!(
-        hub.last_waiting_mut(Mode::Stream, "a"),
-        None,
-        "3 must not get it"
-    );
-    hub.release(Mode::Stream, "a", 3);
-    assert!(hub.last_waiting_mut(Mode::Stream, "a").is_some());
-    assert_eq!(slice(&mut hub, 9), Some((2, vec![2])));
-    assert_eq!(slice(&mut hub, 1), Some((3, vec![3])));
-    assert_eq!(
-        hub.last_waiting_mut(Mode::Stream, "a"),
-        None,
-        "3 has got it"
-    );
+    assert!(!joins(&mut hub, 4), "3 must not get what was before it");
+    assert_eq!(slice(&mut hub, 9), Some((vec![1, 2, 3], vec![2])));
+    assert_eq!(slice(&mut hub, 1), Some((vec![4], vec![3])));
+    assert!(!joins(&mut hub, 5), "3 has got the group already");
 }
 
 #[test]
