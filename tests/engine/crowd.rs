@@ -18,22 +18,21 @@ fn raise_open_files() {
 
 /// Connects and asks with this many clients at once, without waiting for an answer.
 fn clients_at_once(port: u16, count: usize, request: &'static str) -> Vec<Wire> {
-    let threads: Vec<_> = (0..THREADS)
-        .map(|_| {
-            thread::spawn(move || {
-                let open = |_| {
-                    let mut client = Wire::connect(port);
-                    client.send(request);
-                    client
-                };
-                (0..count / THREADS).map(open).collect::<Vec<Wire>>()
-            })
-        })
-        .collect();
-    let joined = threads.into_iter().map(|thread| thread.join());
-    joined
-        .flat_map(|clients| clients.expect("all connect"))
-        .collect()
+    let mut threads = Vec::new();
+    for _ in 0..THREADS {
+        let open = move |_| {
+            let mut client = Wire::connect(port);
+            client.send(request);
+            client
+        };
+        let open_all = move || (0..count / THREADS).map(open).collect::<Vec<Wire>>();
+        threads.push(thread::spawn(open_all));
+    }
+    let mut clients = Vec::with_capacity(count);
+    for thread in threads {
+        clients.extend(thread.join().expect("all connect"));
+    }
+    clients
 }
 
 #[test]

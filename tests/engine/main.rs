@@ -9,7 +9,6 @@
 )]
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     reason = "a test that cannot go on says why and ends"
 )]
 

@@ -5,35 +5,45 @@ use std::thread;
 use crate::kit::{Settings, Wire, publish_on, stream_item};
 use crate::stream;
 
+/// Publishers at once.
+const PUBLISHERS: usize = 8;
+/// Posts of each of them, and items in each post.
+const POSTS: usize = 200;
+const ITEMS_PER_POST: usize = 5;
+
+/// Publishes numbered items on a connection of its own.
+fn publish_all(publisher: usize, control_port: u16) {
+    let mut control = Wire::connect(control_port);
+    for post in 0..POSTS {
+        let item = |item| {
+            let number = post * ITEMS_PER_POST + item;
+            stream_item("a", &format!("{publisher} {number}\\n"))
+        };
+        let items: Vec<String> = (0..ITEMS_PER_POST).map(item).collect();
+        publish_on(&mut control, &items.join(","));
+    }
+}
+
 #[test]
 fn a_full_queue_holds_publishers_back_and_nothing_is_lost() {
-    const PUBLISHERS: usize = 4;
-    const POSTS: usize = 100;
-    const ITEMS_PER_POST: usize = 10;
-    const CLIENTS: usize = 20;
-    let server = Settings::all_cores()
-        .with("shards", "queue = 1\ndeliveries_per_turn = 1")
+    const CLIENTS: usize = 50;
+    // The shortest queue there is, before a shard that does next to nothing in a turn.
+    let server = Settings::one_shard()
+        .with("shards", "queue = 16\ndeliveries_per_turn = 1")
         .start();
     let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| stream(&server, "a")).collect();
     let control_port = server.control_port;
     let publishers: Vec<_> = (0..PUBLISHERS)
-        .map(|publisher| {
-            thread::spawn(move || {
-                let mut control = Wire::connect(control_port);
-                for post in 0..POSTS {
-                    let item = |item| {
-                        let number = post * ITEMS_PER_POST + item;
-                        stream_item("a", &format!("{publisher} {number}\\n"))
-                    };
-                    let items: Vec<String> = (0..ITEMS_PER_POST).map(item).collect();
-                    publish_on(&mut control, &items.join(","));
-                }
-            })
-        })
+        .map(|publisher| thread::spawn(move || publish_all(publisher, control_port)))
         .collect();
+    let mut is_held_back = false;
+    while !publishers.iter().all(thread::JoinHandle::is_finished) {
+        is_held_back |= server.metric("pincushion_publishers_waiting") > 0;
+    }
     for publisher in publishers {
         publisher.join().expect("all is published");
     }
+    assert!(is_held_back, "the queue was never full");
     server.publish_stream("a", "end\\n");
     for client in &mut clients {
         let got = client.chunks_until("end\n");

@@ -10,7 +10,7 @@ use super::WAIT_MAX;
 use super::message::{Head, Response};
 
 /// Bytes asked for in one read.
-const READ_LEN: usize = 64 * 1024;
+const READ_LEN: usize = 32 * 1024;
 
 /// One end of a connection, a client's or a backend's.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Wire {
             Socket::Tcp(socket) => socket.read(&mut buf)?,
             Socket::Unix(socket) => socket.read(&mut buf)?,
         };
-        self.unread.extend_from_slice(&buf[..len]);
+        self.unread.extend(buf.iter().take(len));
         Ok(len)
     }
 
@@ -122,7 +122,7 @@ impl Wire {
     fn through(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         let mut from = 0;
         loop {
-            let behind = &self.unread[from..];
+            let behind = self.unread.get(from..).unwrap_or_default();
             if let Some(at) = behind.windows(end.len()).position(|window| window == end) {
                 return Ok(self.unread.drain(..from + at + end.len()).collect());
             }
@@ -212,12 +212,17 @@ impl Wire {
 
     /// Reads chunks until their contents hold `text`.
     pub(crate) fn chunks_until(&mut self, text: &str) -> String {
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains(text) {
+        let (mut seen, mut from) = (Vec::new(), 0);
+        loop {
             let chunk = self.chunk();
             seen.extend(chunk.unwrap_or_else(|| panic!("ended before {text:?}")));
+            let fresh = seen.get(from..).unwrap_or_default();
+            let mut windows = fresh.windows(text.len());
+            if windows.any(|window| window == text.as_bytes()) {
+                return String::from_utf8_lossy(&seen).into_owned();
+            }
+            from = (seen.len() + 1).saturating_sub(text.len());
         }
-        String::from_utf8_lossy(&seen).into_owned()
     }
 
     /// All that comes until the connection ends, and whether it ended in order.
