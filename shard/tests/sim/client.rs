@@ -20,6 +20,8 @@ pub(crate) struct SimClient {
     is_pipelining: bool,
     /// Bytes that it reads at once; `None`: it reads everything as it comes.
     slow: Option<usize>,
+    /// It hardly ever reads.
+    is_stuck: bool,
     pub(crate) reader: Reader,
     read_len: usize,
     /// When the first byte of each response was seen.
@@ -78,6 +80,7 @@ impl Run {
             outgoing: Vec::new(),
             held_back: None,
             is_pipelining: self.random.chance(35),
+            is_stuck: slow.is_some() && self.random.chance(30),
             slow,
             reader: Reader::new(Side::Responses),
             read_len: 0,
@@ -94,6 +97,7 @@ impl Run {
         let wire = self.clients[index].wire;
         if is_calm {
             self.clients[index].slow = None;
+            self.clients[index].is_stuck = false;
         }
         self.client_reads(index);
         if self.world.wires[wire].is_closed || self.clients[index].is_reset {
@@ -126,16 +130,12 @@ impl Run {
             return false;
         }
         let is_answered = client.answered() >= client.begun;
-        if client.held_back.is_some() {
-            if client.interims() >= self.continues_wanted(index) {
-                let client = &mut self.clients[index];
-                client.outgoing.extend(client.held_back.take().unwrap());
-            } else if is_answered {
-                // The final answer came instead: the content is not sent, so nothing can follow.
-                return false;
-            } else {
+        if client.held_back.is_some() && client.outgoing.is_empty() {
+            if client.interims() < self.continues_wanted(index) {
                 return false;
             }
+            let client = &mut self.clients[index];
+            client.outgoing.extend(client.held_back.take().unwrap());
         }
         let client = &mut self.clients[index];
         if client.outgoing.is_empty() {
@@ -175,7 +175,8 @@ impl Run {
         let client = &self.clients[index];
         let (wire, slow) = (client.wire, client.slow);
         self.client_parses(index);
-        if self.world.wires[wire].is_closed {
+        let is_stuck = self.clients[index].is_stuck && !self.random.chance(5);
+        if self.world.wires[wire].is_closed || is_stuck {
             return;
         }
         match slow {

@@ -6,6 +6,14 @@
 //!
 //! `scenarios` has the same world without chance: one edge each.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "the world of a test: whatever is missing in it is a failure"
+)]
+
 mod backend;
 mod channels;
 mod client;

@@ -327,9 +327,12 @@ impl Plan {
 
 /// Content that belongs to one request alone.
 pub(crate) fn content(id: usize, len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| b'a' + u8::try_from((id * 31 + i * 7 + i / 26) % 26).unwrap())
-        .collect()
+    (0..len).map(|at| content_byte(id, at)).collect()
+}
+
+/// The byte at this place of a request's content.
+pub(crate) fn content_byte(id: usize, at: usize) -> u8 {
+    b'a' + u8::try_from((id * 31 + at * 7 + at / 26) % 26).unwrap()
 }
 
 /// Content in chunks of random sizes.

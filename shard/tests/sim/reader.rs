@@ -341,7 +341,7 @@ mod tests {
         for bad in [
             "HTTP/1.1 200 OK\r\n\r\nx",
             "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\nx",
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 204 N\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",

@@ -92,7 +92,7 @@ impl Run {
                 }
             }
             80..86 => {
-                let count = self.random.pick(&[1, 1, 2, 8]);
+                let count = self.random.pick(&[1, 1, 2, 8, 40]);
                 let batch = self.log.batch(count, &mut self.random);
                 self.world.publish(&batch);
             }

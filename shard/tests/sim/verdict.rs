@@ -50,7 +50,7 @@ impl Run {
             || self.is_cut(index)
             || self.held(index).is_some()
             || self.left_a_hold(index)
-            || !is_whole;
+            || (!is_whole && self.world.wires[client.wire].is_closed);
         assert!(
             has_reason || answered == client.begun,
             "every request is answered: client {index} ({:?}) sent {} and got {answered}\n{:?}\n{:?}",

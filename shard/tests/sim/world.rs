@@ -33,7 +33,7 @@ enum Feedback {
 }
 
 /// Bytes that one call may add to an outbox that is full already.
-const OUTBOX_SLACK: usize = 64 * 1024;
+const OUTBOX_SLACK: usize = 32 * 1024;
 
 /// One shard and all it is connected to.
 pub(crate) struct World {
