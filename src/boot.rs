@@ -7,6 +7,8 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 
+use crossbeam_channel::{Receiver, Sender};
+
 use config::{Config, RouteTable, TargetKind, User};
 use shard::counters::ShardCounters;
 use shard::io::broadcast::Broadcast;
@@ -26,9 +28,6 @@ use crate::{print, signals};
 /// Where shards run: (core, number of the shard on it).
 type Places = Vec<usize>;
 
-/// A thread with an executor.
-type Handle<T> = glommio::ExecutorJoinHandle<T>;
-
 /// Serves until told to end.
 ///
 /// # Errors
@@ -43,7 +42,6 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         private_tables: config.shards.private_descriptors,
     })
     .map_err(|error| error.to_string())?;
-    let clock = Clock::start();
     let (table, errors) = load_initial(&config).map_err(|error| error.to_string())?;
     for error in errors {
         log::warn!("routes: {error}");
@@ -62,9 +60,20 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     // handler writes to a descriptor by number.
     let (commands, received) = control::commands();
     signals::forward(commands).map_err(|error| format!("cannot catch signals: {error}"))?;
-    let crew = Crew::start(&config, &table, &places, subscribers, (clock, allowance))?;
+    let sockets = allowance.connections / shards.max(1) as u64;
+    let crew = Crew::start(Parts {
+        config: Arc::clone(&config),
+        table,
+        places,
+        sockets_per_shard: usize::try_from(sockets).unwrap_or(usize::MAX),
+        clock: Clock::start(),
+        outside,
+        publisher,
+        subscribers,
+        commands: received,
+    })?;
     greet(&config, shards, allowance.connections);
-    crew.work(outside, publisher, table, received)
+    crew.work()
 }
 
 /// Says which of the routes ask for what this version does not do, so that nobody has to find out.
@@ -161,117 +170,185 @@ impl Outside {
     }
 }
 
+/// How a thread of the engine has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A shard has drained.
+    Drained,
+    /// The control thread has nothing more to do.
+    Idle,
+    /// It has failed or panicked.
+    Failed,
+}
+
+/// Says how a thread has ended, even if it panicked.
+struct EndNotice {
+    name: String,
+    end: End,
+    to: Sender<(String, End)>,
+}
+
+impl EndNotice {
+    fn new(name: &str, to: Sender<(String, End)>) -> Self {
+        Self {
+            name: name.to_owned(),
+            end: End::Failed,
+            to,
+        }
+    }
+
+    /// The thread has come to its end by itself.
+    fn tell(mut self, end: End) {
+        self.end = end;
+    }
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        // Nobody listens any more only when the process ends anyhow.
+        let _ = self.to.try_send((std::mem::take(&mut self.name), self.end));
+    }
+}
+
 /// All threads of the engine.
 struct Crew {
+    shards: usize,
+    ends: Receiver<(String, End)>,
+    ready: Arc<AtomicBool>,
+}
+
+/// What the threads of the engine are made of.
+struct Parts {
     config: Arc<Config>,
-    shards: Vec<Handle<()>>,
-    reports: crossbeam_channel::Receiver<reports::Report>,
-    demand: Arc<StatsDemand>,
-    counters: Vec<Arc<ShardCounters>>,
+    table: RouteTable,
+    places: Vec<usize>,
+    sockets_per_shard: usize,
     clock: Clock,
+    outside: Outside,
+    publisher: Publisher<Broadcast>,
+    subscribers: Vec<Subscriber<Broadcast>>,
+    commands: Receiver<ControlCommand>,
 }
 
 impl Crew {
-    fn start(
-        config: &Arc<Config>,
-        table: &RouteTable,
-        places: &[usize],
-        subscribers: Vec<Subscriber<Broadcast>>,
-        (clock, allowance): (Clock, preflight::Allowance),
-    ) -> Result<Self, String> {
+    /// Starts all executors, and waits until all shards serve.
+    fn start(parts: Parts) -> Result<Self, String> {
+        let shards = parts.places.len();
         let (sender, received) = reports::channel();
         let demand = Arc::new(StatsDemand::default());
-        let counters: Vec<Arc<ShardCounters>> = places.iter().map(|_| Arc::default()).collect();
-        let executors_made = Arc::new(Barrier::new(places.len()));
-        let (serving, answers) = crossbeam_channel::bounded(places.len());
-        let routes = Arc::new(table.clone());
-        let sockets = allowance.connections / places.len().max(1) as u64;
-        let mut shards = Vec::new();
-        for ((number, core), bus) in (0..).zip(places).zip(subscribers) {
-            let counters = counters
-                .get(usize::from(number))
-                .cloned()
-                .unwrap_or_default();
+        let counters: Vec<Arc<ShardCounters>> = (0..shards).map(|_| Arc::default()).collect();
+        // No executor goes on before all exist: see `shard::io::engine`.
+        let executors_made = Arc::new(Barrier::new(shards + 1));
+        let (serving, answers) = crossbeam_channel::bounded(shards);
+        let (ended, ends) = crossbeam_channel::bounded(shards + 1);
+        let ready = Arc::new(AtomicBool::new(false));
+        let routes = Arc::new(parts.table.clone());
+        for ((number, core), bus) in (0..).zip(&parts.places).zip(parts.subscribers) {
             let context = ShardContext {
                 shard: number,
-                shards: places.len(),
-                config: Arc::clone(config),
-                sockets_max: usize::try_from(sockets).unwrap_or(usize::MAX),
+                shards,
+                config: Arc::clone(&parts.config),
+                sockets_max: parts.sockets_per_shard,
                 routes: Arc::clone(&routes),
                 bus,
                 reports: sender.clone(),
                 demand: Arc::clone(&demand),
-                counters,
-                clock,
+                counters: counters
+                    .get(usize::from(number))
+                    .cloned()
+                    .unwrap_or_default(),
+                clock: parts.clock,
                 executors_made: Arc::clone(&executors_made),
                 serving: serving.clone(),
             };
-            let handle = executor_builder(Some(*core), &format!("shard-{number}"))
-                .spawn(move || engine::run(context))
-                .map_err(|error| format!("cannot start shard {number}: {error}"))?;
-            shards.push(handle);
+            spawn_shard(context, *core, ended.clone())?;
         }
-        drop(serving);
-        await_serving(&answers, places.len())?;
-        Ok(Self {
-            config: Arc::clone(config),
-            shards,
+        // The control thread ends when all shards have dropped theirs.
+        drop((sender, serving));
+        let stats = zeromq::start(&parts.config, demand).map_err(|error| error.to_string())?;
+        let context = ControlContext {
+            routes: RoutesWatch::start(Arc::clone(&parts.config), parts.table)
+                .map_err(|error| format!("cannot start a thread: {error}"))?,
+            config: parts.config,
+            publisher: parts.publisher,
             reports: received,
-            demand,
             counters,
-            clock,
+            commands: parts.commands,
+            listener: parts.outside.control,
+            metrics_listener: parts.outside.metrics,
+            stats: stats.map(|(sender, _)| sender),
+            clock: parts.clock,
+            ready: Arc::clone(&ready),
+        };
+        spawn_control(context, executors_made, ended)?;
+        await_serving(&answers, shards)?;
+        ready.store(true, Ordering::Release);
+        Ok(Self {
+            shards,
+            ends,
+            ready,
         })
     }
 
-    /// Runs the control thread, and waits until everything has ended.
-    fn work(
-        self,
-        outside: Outside,
-        publisher: Publisher<Broadcast>,
-        table: RouteTable,
-        commands: crossbeam_channel::Receiver<ControlCommand>,
-    ) -> Result<(), String> {
-        let stats = zeromq::start(&self.config, Arc::clone(&self.demand))
-            .map_err(|error| error.to_string())?;
-        let (stats, thread) = stats.map_or((None, None), |(sender, thread)| {
-            (Some(sender), Some(thread))
-        });
-        let routes = RoutesWatch::start(Arc::clone(&self.config), table)
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
-        let ready = Arc::new(AtomicBool::new(true));
-        let context = ControlContext {
-            config: Arc::clone(&self.config),
-            publisher,
-            reports: self.reports,
-            counters: self.counters,
-            commands,
-            listener: outside.control,
-            metrics_listener: outside.metrics,
-            stats,
-            routes,
-            clock: self.clock,
-            ready: Arc::clone(&ready),
-        };
-        let control = executor_builder(None, "control")
-            .spawn(move || control::run(context))
-            .map_err(|error| format!("cannot start the control thread: {error}"))?;
-        for shard in self.shards {
-            if shard.join().is_err() {
-                log::error!("a shard has panicked");
+    /// Waits until all shards have drained. One thread less than all would mean clients that
+    /// nobody serves or items that nobody takes, so an unexpected end of one ends the process.
+    fn work(self) -> Result<(), String> {
+        let mut left = self.shards;
+        while left > 0 {
+            match self.ends.recv() {
+                Ok((_, End::Drained)) => left -= 1,
+                Ok((_, End::Idle)) => {}
+                Ok((name, End::Failed)) => {
+                    self.ready.store(false, Ordering::Release);
+                    return Err(format!("{name} has ended unexpectedly"));
+                }
+                Err(_) => return Err("all threads have ended unexpectedly".to_owned()),
             }
         }
-        ready.store(false, Ordering::Relaxed);
-        drop(control);
-        drop(thread);
         log::info!("drained");
         Ok(())
     }
 }
 
-fn await_serving(
-    answers: &crossbeam_channel::Receiver<Result<(), ShardError>>,
-    shards: usize,
+fn spawn_shard(
+    context: ShardContext,
+    core: usize,
+    ended: Sender<(String, End)>,
 ) -> Result<(), String> {
+    let name = format!("shard-{}", context.shard);
+    let notice = EndNotice::new(&name, ended);
+    executor_builder(Some(core), &name)
+        .spawn(move || async move {
+            let is_drained = engine::run(context).await;
+            notice.tell(if is_drained {
+                End::Drained
+            } else {
+                End::Failed
+            });
+        })
+        .map(drop)
+        .map_err(|error| format!("cannot start {name}: {error}"))
+}
+
+fn spawn_control(
+    context: ControlContext,
+    executors_made: Arc<Barrier>,
+    ended: Sender<(String, End)>,
+) -> Result<(), String> {
+    let notice = EndNotice::new("the control thread", ended);
+    executor_builder(None, "control")
+        .spawn(move || async move {
+            executors_made.wait();
+            match control::run(context).await {
+                Ok(()) => notice.tell(End::Idle),
+                Err(error) => log::error!("the control thread has failed: {error}"),
+            }
+        })
+        .map(drop)
+        .map_err(|error| format!("cannot start the control thread: {error}"))
+}
+
+fn await_serving(answers: &Receiver<Result<(), ShardError>>, shards: usize) -> Result<(), String> {
     for _ in 0..shards {
         match answers.recv() {
             Ok(Ok(())) => {}

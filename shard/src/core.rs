@@ -13,6 +13,8 @@ mod drain;
 mod exchange;
 mod hold;
 pub mod hub;
+pub mod id_cache;
+mod mend;
 pub mod pages;
 pub mod pools;
 mod publish;
@@ -21,6 +23,7 @@ mod request_log;
 mod response;
 mod rewrite;
 mod routes;
+pub mod sequencer;
 pub mod settings;
 mod signature;
 mod test_target;
@@ -104,12 +107,16 @@ pub struct Core<S> {
     verifier: Option<Verifier>,
     counters: Arc<ShardCounters>,
     clients: usize,
+    /// Clients over the limit that are being told so.
+    refused: usize,
     serial: u32,
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept")]
     spare: Vec<Box<Exchange>>,
     /// Clients with input at hand that can go on; see [`Core::settle`].
     runnable: Vec<ConnKey>,
     slice: Vec<Subscriber>,
+    /// The entry of the hub whose subscribers are being served.
+    delivering: Option<u32>,
     expired: Vec<ConnKey>,
     seen: Vec<ClientSeen>,
     is_announcing: bool,
@@ -143,10 +150,12 @@ impl<S: Socket> Core<S> {
             verifier,
             counters,
             clients: 0,
+            refused: 0,
             serial: 0,
             spare: Vec::new(),
             runnable: Vec::new(),
             slice: Vec::new(),
+            delivering: None,
             expired: Vec::new(),
             seen: Vec::new(),
             is_announcing: false,
@@ -193,6 +202,17 @@ impl<S: Socket> Core<S> {
     pub fn backend_tls_of(&self, key: ConnKey) -> Option<BackendTls> {
         let (pool, _) = self.backend_of(key)?;
         self.backend_tls(pool).cloned()
+    }
+
+    /// Clients have sent requests ahead that [`Core::go_on`] takes up.
+    #[must_use]
+    pub fn has_runnable(&self) -> bool {
+        !self.runnable.is_empty()
+    }
+
+    /// Takes up requests that clients have sent ahead.
+    pub fn go_on(&mut self, actions: &mut Actions) {
+        self.settle(actions);
     }
 
     /// Client connections at present.

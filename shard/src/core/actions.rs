@@ -67,6 +67,9 @@ pub enum Action {
     ResumeReading(ConnKey),
     /// Forget the connection now, with whatever is queued for it.
     Close(ConnKey),
+    /// Close, and let the peer see that it is not the proper end: for responses whose end is the
+    /// close.
+    Reset(ConnKey),
     /// Write what is queued, then end our side. The peer's input is thrown away until it closes or
     /// the row's timer fires: a reset would destroy the answer on its way.
     Finish(ConnKey),

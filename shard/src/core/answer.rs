@@ -48,6 +48,11 @@ impl Answer {
     }
 }
 
+/// The lowest status code of a final response. Instructions and items may name any number up to
+/// 999, but a client takes what is below for an interim response (RFC 9110 section 15.2) and the
+/// next answer for this one.
+pub(super) const FINAL_STATUS_MIN: u16 = 200;
+
 /// Whether a response with this status has no content by definition (RFC 9110 section 6.4.1).
 pub(super) const fn is_contentless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)

@@ -115,8 +115,13 @@ impl<S: Socket> Core<S> {
                 exchange.backend = Link::Connecting(backend);
                 self.pause_full_upload(key, &exchange, actions);
             }
+            Acquired::Full => {
+                self.refuse_busy(key, exchange, actions);
+                return;
+            }
             Acquired::Wait => {
                 exchange.backend = Link::Waiting;
+                self.schedule_in(key, self.settings.connect_timeout_ms);
                 let serial = self.rows.get(key).map_or(0, |row| row.serial);
                 if let Some(pool) = self.pools.get_mut(pool) {
                     pool.waiting.push_back((key, serial));
@@ -127,9 +132,19 @@ impl<S: Socket> Core<S> {
         self.set_state(key, State::Exchange(exchange));
     }
 
-    fn pause_full_upload(&self, key: ConnKey, exchange: &Exchange, actions: &mut Actions) {
+    fn refuse_busy(&mut self, key: ConnKey, exchange: Box<Exchange>, actions: &mut Actions) {
+        self.counters.errors.backend_connect_failed.add(1);
+        let refusal = Refusal::new(503, "Backend is busy.");
+        self.fail(key, exchange, &refusal, actions);
+    }
+
+    fn pause_full_upload(&mut self, key: ConnKey, exchange: &Exchange, actions: &mut Actions) {
         let is_full = exchange.request.content_len() >= self.settings.config.proxy.replay_max;
         if !exchange.upload.is_complete() && is_full {
+            // It is we who make the client wait now.
+            if exchange.backend != Link::Waiting {
+                self.wheel.cancel(&mut self.rows, key);
+            }
             actions.list.push(Action::PauseReading(key));
         }
     }
@@ -232,7 +247,10 @@ impl<S: Socket> Core<S> {
             .add(exchange.request.content_len() as u64);
         actions.send_scratch(backend, start);
         self.schedule_in(backend, self.settings.response_timeout_ms);
-        if !exchange.upload.is_complete() {
+        if exchange.upload.is_complete() {
+            // From here on the backend's timer is the one that counts.
+            self.wheel.cancel(&mut self.rows, key);
+        } else {
             self.go_on_uploading(key, exchange, actions);
         }
         if self.is_blocked(key) {
@@ -248,7 +266,7 @@ impl<S: Socket> Core<S> {
 
     /// The backend is there: now the rest of the content may come.
     pub(super) fn go_on_uploading(
-        &self,
+        &mut self,
         key: ConnKey,
         exchange: &mut Exchange,
         actions: &mut Actions,
@@ -264,6 +282,7 @@ impl<S: Socket> Core<S> {
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             actions.send_scratch(key, start);
         }
+        self.schedule_in(key, self.settings.body_idle_timeout_ms);
         actions.list.push(Action::ResumeReading(key));
     }
 

@@ -9,9 +9,17 @@ use super::actions::{Action, Actions};
 use super::answer::Refusal;
 use super::conn::{ClientTerms, State};
 use super::exchange::Exchange;
+use super::hold::HoldKind;
 use super::rewrite::{RequestContext, store_request};
 use super::routes::RouteId;
 use super::{ClientSeen, ConnKey, Core, SEEN_MAX, Socket};
+
+/// Clients over the limit that are told so at the same time; further ones are just closed.
+const REFUSED_MAX: usize = 256;
+
+/// Requests that are taken up in one call out of what clients sent ahead; the rest follows in the
+/// next turn.
+const SETTLED_MAX: usize = 64;
 
 impl<S: Socket> Core<S> {
     /// A client has connected through this listener. Over the limit it is told so with a 503.
@@ -22,17 +30,30 @@ impl<S: Socket> Core<S> {
             .get(usize::from(listener))
             .is_some_and(|l| l.is_ssl);
         let key = self.insert(State::Idle, is_ssl);
-        self.clients += 1;
         self.counters.accepts.accepted.add(1);
         self.counters.connections.clients_idle.add(1);
-        if self.clients > self.settings.clients_max || self.draining_until_ms.is_some() {
-            self.counters.accepts.refused_maxconn.add(1);
-            let refusal = Refusal::new(503, "Too many connections.");
-            self.refuse_unread(key, &refusal, actions);
+        if self.clients >= self.settings.clients_max || self.draining_until_ms.is_some() {
+            self.refuse(key, actions);
             return key;
         }
+        self.clients += 1;
         self.schedule_in(key, self.settings.header_timeout_ms);
         key
+    }
+
+    /// Tells a client that there is no place for it; if many are being told, only closes.
+    fn refuse(&mut self, key: ConnKey, actions: &mut Actions) {
+        self.counters.accepts.refused_maxconn.add(1);
+        self.refused += 1;
+        if let Some(row) = self.rows.get_mut(key) {
+            row.flags.is_refused = true;
+        }
+        if self.refused > REFUSED_MAX {
+            self.close_client(key, actions);
+            return;
+        }
+        let refusal = Refusal::new(503, "Too many connections.");
+        self.refuse_unread(key, &refusal, actions);
     }
 
     /// Bytes have come from a connection. All of them are taken.
@@ -118,12 +139,32 @@ impl<S: Socket> Core<S> {
             State::Idle | State::Head(_) => actions.list.push(Action::PauseReading(key)),
             // The time for the last bytes begins when they are on their way.
             State::Finishing => self.schedule_in(key, self.settings.body_timeout_ms),
+            // A stream that is not read at all is not kept for ever.
+            State::Held(ref hold) if hold.is_stream() => {
+                self.schedule_in(key, self.settings.body_timeout_ms);
+            }
             State::Exchange(_) | State::Held(_) | State::Backend(_) | State::Gone => {}
         }
         if let Some(peer) = self.partner(key) {
             actions.list.push(Action::PauseReading(peer));
             // Progress is now measured at the one who does not read.
             self.schedule_in(peer, self.settings.body_timeout_ms);
+        }
+    }
+
+    /// Some of the queued output has been taken by the peer: it reads, if slowly.
+    pub fn progressed(&mut self, key: ConnKey) {
+        match self.rows.get(key).map(|row| &row.state) {
+            Some(State::Held(hold)) if !hold.is_stream() => {}
+            Some(State::Finishing | State::Held(_)) => {
+                self.schedule_in(key, self.settings.body_timeout_ms);
+            }
+            Some(State::Exchange(_) | State::Backend(_)) => {
+                if let Some(peer) = self.partner(key) {
+                    self.schedule_in(peer, self.settings.body_timeout_ms);
+                }
+            }
+            Some(State::Idle | State::Head(_) | State::Gone) | None => {}
         }
     }
 
@@ -146,7 +187,8 @@ impl<S: Socket> Core<S> {
             }
             State::Finishing if flags.is_peer_done => self.close_client(key, actions),
             State::Finishing => self.schedule_in(key, self.settings.linger_ms),
-            State::Exchange(_) | State::Held(_) | State::Backend(_) | State::Gone => {}
+            State::Held(_) => self.restore_hold_timer(key),
+            State::Exchange(_) | State::Backend(_) | State::Gone => {}
         }
         if let Some(peer) = self.partner(key) {
             actions.list.push(Action::ResumeReading(peer));
@@ -187,7 +229,10 @@ impl<S: Socket> Core<S> {
     ///
     /// A list instead of recursion: a client may send thousands of requests in one piece.
     pub(super) fn settle(&mut self, actions: &mut Actions) {
-        while let Some(key) = self.runnable.pop() {
+        for _ in 0..SETTLED_MAX {
+            let Some(key) = self.runnable.pop() else {
+                return;
+            };
             let Some(row) = self.rows.get_mut(key) else {
                 continue;
             };
@@ -414,7 +459,15 @@ impl<S: Socket> Core<S> {
         if self.backend_of(key).is_some() {
             return;
         }
-        match self.take_state(key) {
+        let state = self.take_state(key);
+        let is_end_by_close = match &state {
+            State::Exchange(exchange) => exchange.ends_by_close(),
+            State::Held(hold) => hold.kind == HoldKind::RawStream,
+            State::Gone | State::Idle | State::Head(_) | State::Finishing | State::Backend(_) => {
+                false
+            }
+        };
+        match state {
             State::Gone | State::Backend(_) => return,
             State::Exchange(mut exchange) => {
                 self.let_go_of_backend(key, &mut exchange, actions);
@@ -426,10 +479,20 @@ impl<S: Socket> Core<S> {
                 self.counters.connections.clients_idle.sub(1);
             }
         }
-        self.clients = self.clients.saturating_sub(1);
+        let is_refused = self.rows.get(key).is_some_and(|row| row.flags.is_refused);
+        let places = if is_refused {
+            &mut self.refused
+        } else {
+            &mut self.clients
+        };
+        *places = places.saturating_sub(1);
         self.wheel.cancel(&mut self.rows, key);
         self.denounce(key);
-        actions.list.push(Action::Close(key));
+        actions.list.push(if is_end_by_close {
+            Action::Reset(key)
+        } else {
+            Action::Close(key)
+        });
     }
 
     fn announce(&mut self, key: ConnKey) {

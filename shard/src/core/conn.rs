@@ -36,6 +36,8 @@ pub(super) struct Flags {
     pub(super) is_peer_done: bool,
     /// All input up to that end was read.
     pub(super) is_read_to_end: bool,
+    /// A client over the limit, which is only told so: it takes no place of a real one.
+    pub(super) is_refused: bool,
 }
 
 /// Where a connection is in its life.
@@ -103,6 +105,16 @@ pub(super) struct ClientTerms {
 }
 
 impl<S> Row<S> {
+    /// Whether bytes are expected in bulk. Between requests a read as large as a head is enough,
+    /// and more would be kept for as long as the first of them is answered.
+    #[must_use]
+    pub fn is_bulk(&self) -> bool {
+        match &self.state {
+            State::Exchange(_) | State::Backend(_) => true,
+            State::Gone | State::Idle | State::Head(_) | State::Held(_) | State::Finishing => false,
+        }
+    }
+
     /// Which connection this is, of all that ever had its key.
     #[must_use]
     pub fn serial(&self) -> u32 {

@@ -172,6 +172,14 @@ impl Exchange {
         self.request.bytes.capacity() + self.leftover.capacity()
     }
 
+    /// The client would take a close for the proper end of its answer.
+    pub(super) fn ends_by_close(&self) -> bool {
+        let ResponsePhase::Relay { framing, .. } = &self.response else {
+            return false;
+        };
+        *framing == ReplyFraming::UntilClose
+    }
+
     /// The connection whose bytes are this exchange's answer.
     pub(super) fn open_backend(&self) -> Option<ConnKey> {
         match self.backend {

@@ -24,6 +24,13 @@ pub(super) struct Hold {
     pub(super) terms: ClientTerms,
 }
 
+impl Hold {
+    /// Items are appended, rather than one of them being the answer.
+    pub(super) fn is_stream(&self) -> bool {
+        self.kind != HoldKind::Response
+    }
+}
+
 /// Stream or response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HoldKind {
@@ -105,6 +112,21 @@ impl Subscriptions {
         }
         .iter()
         .copied()
+    }
+
+    /// The subscription in `slot`.
+    pub(super) fn at(&self, slot: u32) -> Option<Subscription> {
+        match self {
+            Self::Few { len, list } if slot < u32::from(*len) => list.get(slot as usize).copied(),
+            Self::Few { .. } => None,
+            Self::Many(many) => many.get(slot as usize).copied(),
+        }
+    }
+
+    /// Whether the subscription in `slot` is for that entry of the hub.
+    pub(super) fn is_for(&self, slot: u32, entry: u32) -> bool {
+        self.at(slot)
+            .is_some_and(|subscription| subscription.entry == entry)
     }
 
     /// Notes the new place of a subscription in its channel's list.

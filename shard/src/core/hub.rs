@@ -249,6 +249,24 @@ impl<P: Clone> Hub<P> {
         None
     }
 
+    /// All subscribers with their places. Walks every list: for putting things in order after a
+    /// defect, not for everyday use.
+    #[must_use]
+    pub fn subscribers(&self) -> Vec<(Subscription, Subscriber)> {
+        let mut all = Vec::new();
+        for (key, entry) in self.entries.iter() {
+            let places = (0..).zip(entry.list.as_slice());
+            all.extend(places.map(|(position, subscriber)| {
+                let subscription = Subscription {
+                    entry: key,
+                    position,
+                };
+                (subscription, *subscriber)
+            }));
+        }
+        all
+    }
+
     /// How many groups wait or are under way, over all entries: for back-pressure.
     #[must_use]
     pub const fn pending(&self) -> usize {

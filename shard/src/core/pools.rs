@@ -13,6 +13,9 @@ use super::ConnKey;
 /// Connections that one shard opens to one backend address; requests beyond wait.
 pub const BACKEND_CONNECTIONS_MAX: usize = 1024;
 
+/// Requests that wait for a connection of one pool; more are refused.
+pub const WAITING_MAX: usize = 16_384;
+
 /// Which pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PoolId(pub(super) u32);
@@ -58,6 +61,8 @@ pub(super) enum Acquired {
     Open,
     /// The pool is at its limit.
     Wait,
+    /// So is its queue.
+    Full,
 }
 
 /// All pools of a shard.
@@ -97,14 +102,40 @@ impl Pools {
         let Some(pool) = self.get_mut(id) else {
             return Acquired::Wait;
         };
-        if !needs_fresh && let Some(key) = pool.idle.pop() {
+        let has_room = pool.open < BACKEND_CONNECTIONS_MAX;
+        // At the limit a used connection is better than none.
+        if (!needs_fresh || !has_room)
+            && let Some(key) = pool.idle.pop()
+        {
             return Acquired::Idle(key);
         }
-        if pool.open < BACKEND_CONNECTIONS_MAX {
+        if has_room {
             pool.open += 1;
             return Acquired::Open;
         }
-        Acquired::Wait
+        if pool.waiting.len() < WAITING_MAX {
+            Acquired::Wait
+        } else {
+            Acquired::Full
+        }
+    }
+
+    /// Forgets which connections there are, to have them counted anew.
+    pub(super) fn forget_counts(&mut self) {
+        for pool in &mut self.list {
+            pool.open = 0;
+            pool.idle.clear();
+        }
+    }
+
+    /// Counts a connection.
+    pub(super) fn count(&mut self, id: PoolId, key: ConnKey, is_idle: bool) {
+        if let Some(pool) = self.get_mut(id) {
+            pool.open += 1;
+            if is_idle {
+                pool.idle.push(key);
+            }
+        }
     }
 
     /// Takes an idle connection out because it is closed.

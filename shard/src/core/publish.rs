@@ -10,11 +10,19 @@ use super::actions::SharedBytes;
 use super::hub::Mode;
 use super::{Core, Socket};
 
+/// Items in one group.
+const GROUP_ITEMS_MAX: usize = 64;
+
+/// Bytes in one group of more than one item.
+const GROUP_LEN_MAX: usize = 256 * 1024;
+
 /// Items of one channel that are delivered together: what one connection gets of them leaves in one
 /// write.
 #[derive(Debug)]
 pub(super) struct Group {
     items: Vec<Arc<Item>>,
+    /// Bytes of content in it.
+    len: usize,
     stream: OnceCell<StreamWire>,
     raw: OnceCell<SharedBytes>,
 }
@@ -33,10 +41,17 @@ pub(super) struct StreamWire {
 impl Group {
     fn new(item: Arc<Item>) -> Self {
         Self {
+            len: content_len(&item),
             items: vec![item],
             stream: OnceCell::new(),
             raw: OnceCell::new(),
         }
+    }
+
+    /// Whether another item may join. Bounded, because a group is what is written at once, and
+    /// because the publisher is held back by the number of groups.
+    fn has_room(&self, item: &Item) -> bool {
+        self.items.len() < GROUP_ITEMS_MAX && self.len + content_len(item) <= GROUP_LEN_MAX
     }
 
     pub(super) fn items(&self) -> &[Arc<Item>] {
@@ -91,6 +106,14 @@ impl Group {
     }
 }
 
+/// Bytes that an item adds to a group.
+fn content_len(item: &Item) -> usize {
+    match &item.stream {
+        Some(StreamForm::Send(content)) => content.chunk().len(),
+        Some(StreamForm::Hint | StreamForm::Close | StreamForm::Refresh) | None => 0,
+    }
+}
+
 fn closes(item: &Item) -> bool {
     matches!(item.stream, Some(StreamForm::Close))
 }
@@ -112,11 +135,12 @@ impl<S: Socket> Core<S> {
 
     fn release(&mut self, mode: Mode, item: &Arc<Item>) {
         let join = |waiting: &mut Rc<Group>| match Rc::get_mut(waiting) {
-            Some(group) => {
+            Some(group) if group.has_room(item) => {
+                group.len += content_len(item);
                 group.items.push(Arc::clone(item));
                 true
             }
-            None => false,
+            Some(_) | None => false,
         };
         let make = || Rc::new(Group::new(Arc::clone(item)));
         self.hub.release_or_join(mode, &item.channel, join, make);
@@ -138,7 +162,10 @@ mod tests {
             .unwrap()
             .into_iter();
         let mut group = Group::new(Arc::new(items.next().unwrap()));
-        group.items.extend(items.map(Arc::new));
+        for item in items {
+            group.len += content_len(&item);
+            group.items.push(Arc::new(item));
+        }
         group
     }
 

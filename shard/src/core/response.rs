@@ -1,11 +1,11 @@
 //! The answer on its way from the backend to the client.
 
 use proto::Parsed;
-use proto::grip::{self, Instruct};
+use proto::grip::{self, Instruct, InstructError};
 use proto::http1::{BodyReader, BodyStep, Framing, ResponseHead, Slots, encode, parse_response};
 
 use super::actions::Actions;
-use super::answer::{Refusal, end_head, is_contentless};
+use super::answer::{FINAL_STATUS_MIN, Refusal, end_head, is_contentless};
 use super::conn::ClientTerms;
 use super::exchange::{
     Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
@@ -223,6 +223,15 @@ impl<S: Socket> Core<S> {
         instruct: Instruct,
         actions: &mut Actions,
     ) {
+        if instruct
+            .status
+            .as_ref()
+            .is_some_and(|status| status.code < FINAL_STATUS_MIN)
+        {
+            let error = InstructError::StatusCode.to_string();
+            self.bad_instruct(key, exchange, &error, actions);
+            return;
+        }
         match instruct.hold.as_ref().map(|hold| hold.mode) {
             Some(_) if !self.is_retryable(&exchange) => {
                 self.too_large_to_hold(key, exchange, actions)
@@ -297,11 +306,13 @@ impl<S: Socket> Core<S> {
             // The answer came early: the rest of the request will not be read (RFC 9112 section 9.6).
             exchange.terms.is_persistent = false;
         }
+        // 204 and 304 can be held but not be written to, so their end is the connection's.
         let hold = instruct
             .as_ref()
             .is_some_and(|instruct| instruct.hold.is_some());
         let plan = Plan::new(head, rest.bytes, &exchange.terms, hold, instruct.as_ref());
-        if plan.framing == ReplyFraming::UntilClose {
+        let is_mute_hold = hold && plan.framing == ReplyFraming::None && !exchange.terms.is_head;
+        if plan.framing == ReplyFraming::UntilClose || is_mute_hold {
             exchange.terms.is_persistent = false;
         }
         let start = actions.scratch.len();

@@ -36,7 +36,16 @@ pub(super) fn store_request(
     encode::request_line(bytes, head.method, &path, http::Version::Http11);
     bytes.extend_from_slice(b"Host: ");
     out.host_start = len_u32(bytes);
+    let set_host = context
+        .route
+        .headers
+        .iter()
+        .find(|(name, value)| name.eq_ignore_ascii_case("host") && !value.is_empty());
     match &context.route.as_host {
+        _ if set_host.is_some() => {
+            let host = set_host.map(|(_, value)| value.as_bytes());
+            bytes.extend_from_slice(host.unwrap_or_default());
+        }
         Some(host) => bytes.extend_from_slice(host.to_string().as_bytes()),
         None => {
             bytes.extend_from_slice(host_without_default_port(head.host, context.is_ssl).as_bytes())
@@ -135,8 +144,18 @@ fn write_request_fields(
         }
     }
     for (name, value) in &context.route.headers {
-        let is_for_grip = fate(name) == Fate::Grip && !context.is_trusted;
-        if !value.is_empty() && !is_for_grip && fate(name) != Fate::ForwardedFor {
+        // Framing and the fields of the hop are ours alone, and so is `Host` by now.
+        let may_be_set = match fate(name) {
+            Fate::Grip => context.is_trusted,
+            Fate::Drop => name.eq_ignore_ascii_case("accept-encoding"),
+            Fate::ForwardedFor => false,
+            Fate::Pass
+            | Fate::ForwardedProto
+            | Fate::CdnLoop
+            | Fate::PushpinRoute
+            | Fate::Marked => true,
+        };
+        if !value.is_empty() && may_be_set {
             encode::field(out, name, value.as_bytes());
         }
     }

@@ -4,6 +4,7 @@ use super::actions::Actions;
 use super::answer::Refusal;
 use super::backend::Loss;
 use super::conn::State;
+use super::exchange::Link;
 use super::hold::HoldKind;
 use super::{ConnKey, Core, Socket};
 
@@ -15,6 +16,10 @@ enum Due {
     CloseClient,
     CutUpload,
     LoseBackend,
+    /// The backend of this client's upload does not read.
+    LoseBackendOf(ConnKey),
+    WaitedTooLong,
+    SlowClient,
     KeepAlive,
     TimeOutHold,
     Nothing,
@@ -61,6 +66,22 @@ impl<S: Socket> Core<S> {
                 }
             }
             Due::LoseBackend => self.lose_backend(key, Loss::TimedOut, actions),
+            Due::LoseBackendOf(backend) => self.lose_backend(backend, Loss::TimedOut, actions),
+            Due::WaitedTooLong => {
+                if let State::Exchange(exchange) = self.take_state(key) {
+                    self.counters.errors.backend_timeout.add(1);
+                    self.fail(
+                        key,
+                        exchange,
+                        &Refusal::new(503, "Backend is busy."),
+                        actions,
+                    );
+                }
+            }
+            Due::SlowClient => {
+                self.counters.deliveries.slow_clients_closed.add(1);
+                self.close_client(key, actions);
+            }
             Due::KeepAlive => self.send_keep_alive(key, actions),
             Due::TimeOutHold => self.time_out_hold(key, actions),
             Due::Nothing => {}
@@ -73,8 +94,13 @@ impl<S: Socket> Core<S> {
         };
         match &row.state {
             State::Idle | State::Head(_) | State::Finishing => Due::CloseClient,
+            State::Exchange(exchange) if exchange.backend == Link::Waiting => Due::WaitedTooLong,
             State::Exchange(exchange) if exchange.upload.is_complete() => Due::CloseClient,
-            State::Exchange(_) => Due::CutUpload,
+            State::Exchange(exchange) => match exchange.open_backend() {
+                Some(backend) if self.is_blocked(backend) => Due::LoseBackendOf(backend),
+                Some(_) | None => Due::CutUpload,
+            },
+            State::Held(hold) if hold.is_stream() && row.flags.is_blocked => Due::SlowClient,
             State::Held(hold) if hold.kind == HoldKind::Response => Due::TimeOutHold,
             State::Held(_) => Due::KeepAlive,
             State::Backend(_) => Due::LoseBackend,

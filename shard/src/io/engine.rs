@@ -76,6 +76,8 @@ pub struct Engine {
     joined: Vec<u8>,
     reporter: Reporter,
     deliveries_per_turn: usize,
+    /// Bytes that may wait for one connection.
+    outbox_max: usize,
     closed_since_trim: usize,
     accept: Accepting,
     /// Until then no further line about slow clients is logged.
@@ -136,14 +138,25 @@ impl Engine {
         self.retry_accept(now.ms);
         let mut events = self.collect(Some(Duration::ZERO))?;
         events += self.read_again();
-        let (broadcasts, is_bus_empty) = self.take_broadcasts();
-        let deliveries = self.deliver();
-        self.core.expire(&mut self.actions);
-        self.perform(&[]);
-        let is_reported = self
-            .reporter
-            .flush(&mut self.core, now, events + broadcasts == 0);
-        let has_work = !self.again.is_empty() || self.core.pending() > 0 || !is_bus_empty;
+        if self.core.has_runnable() {
+            self.guarded(|engine| {
+                engine.core.go_on(&mut engine.actions);
+                engine.perform(&[]);
+            });
+        }
+        let (broadcasts, is_bus_empty) = self.guarded(Self::take_broadcasts);
+        let deliveries = self.guarded(Self::deliver);
+        self.guarded(|engine| {
+            engine.core.expire(&mut engine.actions);
+            engine.perform(&[]);
+        });
+        let is_quiet = events + broadcasts == 0;
+        let is_reported =
+            self.guarded(|engine| engine.reporter.flush(&mut engine.core, now, is_quiet));
+        let has_work = self.core.has_runnable()
+            || !self.again.is_empty()
+            || self.core.pending() > 0
+            || !is_bus_empty;
         Ok(has_work || events + broadcasts + deliveries > 0 || !is_reported)
     }
 

@@ -26,8 +26,20 @@ pub(super) struct Flags {
     pub(super) is_readable: bool,
     /// To be ended once its output is written.
     pub(super) is_finishing: bool,
+    /// What is known of the end of its input.
+    pub(super) end: InputEnd,
+}
+
+/// What is known of the end of a socket's input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum InputEnd {
+    /// Nothing.
+    #[default]
+    Open,
+    /// An event has told of it: what is there is read up to the end, since no other event will.
+    Near,
     /// A write has failed: after what can still be read there comes nothing.
-    pub(super) is_output_broken: bool,
+    OutputBroken,
 }
 
 /// The larger part.

@@ -33,7 +33,8 @@ pub const BACKLOG_MAX: u32 = 65_535;
 const SOCKET_FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// A listening TCP socket on `addr`, port 0 for any free one. Accepted sockets inherit
-/// `TCP_NODELAY` from it, which saves a call per connection.
+/// `TCP_NODELAY` and `SO_KEEPALIVE` from it, which saves calls per connection; the second finds
+/// clients that vanished without a word, at the pace of `net.ipv4.tcp_keepalive_time`.
 ///
 /// `reuse_port` lets every shard have a listener of its own on the same address. `[::]` also takes
 /// IPv4 clients, whatever the machine's default.
@@ -50,6 +51,7 @@ pub fn listen_tcp(addr: SocketAddr, backlog: u32, reuse_port: bool) -> io::Resul
         sockopt::set_ipv6_v6only(&fd, false)?;
     }
     sockopt::set_tcp_nodelay(&fd, true)?;
+    sockopt::set_socket_keepalive(&fd, true)?;
     rustix::net::bind(&fd, &addr)?;
     rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(fd)

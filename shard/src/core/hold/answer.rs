@@ -5,7 +5,7 @@ use proto::http1::encode;
 
 use super::{Hold, HoldKind};
 use crate::core::actions::Actions;
-use crate::core::answer::write_answer;
+use crate::core::answer::{FINAL_STATUS_MIN, write_answer};
 use crate::core::conn::{ClientTerms, State};
 use crate::core::exchange::{Answer, Link, ResponsePhase, Upload};
 use crate::core::{ConnKey, Core, Socket};
@@ -138,9 +138,15 @@ fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent) {
         let exposed = content.expose.as_ref();
         exposed.is_some_and(|names| !names.iter().any(|kept| kept.eq_ignore_ascii_case(name)))
     };
+    // What is no final status would make the client wait for another answer.
+    let is_final = content.code >= FINAL_STATUS_MIN;
     let mut answer = Answer {
-        status: content.code,
-        reason: content.reason.to_vec(),
+        status: if is_final { content.code } else { 502 },
+        reason: if is_final {
+            content.reason.to_vec()
+        } else {
+            b"Bad Gateway".to_vec()
+        },
         ..Answer::default()
     };
     for (name, line) in own.into_iter().flat_map(|own| field_lines(&own.fields)) {

@@ -7,7 +7,7 @@ use proto::http1::encode;
 
 use super::{HeldKeepAlive, Hold, HoldDetails, HoldKind, Subscriptions};
 use crate::core::actions::Actions;
-use crate::core::answer::{end_head, is_contentless};
+use crate::core::answer::{FINAL_STATUS_MIN, end_head, is_contentless};
 use crate::core::conn::{ClientTerms, State};
 use crate::core::exchange::{Answer, Collected, Exchange, JsonContext, ReplyFraming, StreamStart};
 use crate::core::hub::{Mode, Subscription};
@@ -40,6 +40,11 @@ impl<S: Socket> Core<S> {
             answer.content.clear();
         }
         apply_response(&mut answer, &mut instruct);
+        if answer.status < FINAL_STATUS_MIN {
+            let error = grip::InstructError::StatusCode.to_string();
+            self.bad_instruct(key, exchange, &error, actions);
+            return;
+        }
         match instruct.hold.as_ref().map(|hold| hold.mode) {
             None => {
                 self.log_request(key, &exchange, Outcome::Status(answer.status));
@@ -70,7 +75,8 @@ impl<S: Socket> Core<S> {
             (false, true) => ReplyFraming::Chunked,
             (false, false) => ReplyFraming::UntilClose,
         };
-        if framing == ReplyFraming::UntilClose {
+        // A response that cannot be written to ends with its connection.
+        if framing == ReplyFraming::UntilClose || (is_mute && !exchange.terms.is_head) {
             exchange.terms.is_persistent = false;
         }
         let start = actions.scratch.len();
@@ -169,7 +175,14 @@ impl<S: Socket> Core<S> {
         self.counters.connections.clients_active.sub(1);
         self.counters.deliveries.holds_started.add(1);
         self.log_request(key, &exchange, Outcome::Held);
-        details.leftover = std::mem::take(&mut exchange.leftover).into_boxed_slice();
+        let leftover = std::mem::take(&mut exchange.leftover);
+        // More than a head's worth would be kept for as long as the hold: such a client has to
+        // connect again.
+        if leftover.len() > self.settings.request_limits.head_len_max {
+            exchange.terms.is_persistent = false;
+        } else {
+            details.leftover = leftover.into_boxed_slice();
+        }
         let names = self.channels_of(&exchange, instruct);
         let mode = if kind == HoldKind::Response {
             Mode::Response

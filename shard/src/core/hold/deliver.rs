@@ -21,7 +21,9 @@ impl<S: Socket> Core<S> {
         subscribers.clear();
         let done = match self.hub.next_slice(max, &mut subscribers) {
             Some(slice) => {
+                self.delivering = Some(slice.entry);
                 self.deliver_slice(&slice, &subscribers, actions);
+                self.delivering = None;
                 subscribers.len()
             }
             None => 0,
@@ -38,17 +40,33 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) {
         match slice.mode {
-            Mode::Stream => self.deliver_to_streams(&slice.payload, to, actions),
+            Mode::Stream => self.deliver_to_streams(slice, to, actions),
             Mode::Response => {
                 for subscriber in to {
-                    self.deliver_to_poll(subscriber.conn, &slice.payload, actions);
+                    if self.is_subscribed(*subscriber, slice.entry) {
+                        self.deliver_to_poll(subscriber.conn, &slice.payload, actions);
+                    }
                 }
             }
             Mode::WebSocket => {}
         }
     }
 
-    fn deliver_to_streams(&mut self, group: &Group, to: &[Subscriber], actions: &mut Actions) {
+    /// Whether that connection is still who subscribed to that channel.
+    fn is_subscribed(&self, subscriber: Subscriber, entry: u32) -> bool {
+        match self.rows.get(subscriber.conn).map(|row| &row.state) {
+            Some(State::Held(hold)) => hold.subscriptions.is_for(subscriber.slot, entry),
+            _ => false,
+        }
+    }
+
+    fn deliver_to_streams(
+        &mut self,
+        slice: &Slice<Rc<Group>>,
+        to: &[Subscriber],
+        actions: &mut Actions,
+    ) {
+        let group = &slice.payload;
         let wire = group.stream();
         let index = actions.shared.len();
         actions.shared.push(wire.chunked.clone());
@@ -61,6 +79,9 @@ impl<S: Socket> Core<S> {
             let State::Held(hold) = &mut row.state else {
                 continue;
             };
+            if !hold.subscriptions.is_for(subscriber.slot, slice.entry) {
+                continue;
+            }
             match hold.kind {
                 HoldKind::ChunkedStream => {
                     actions.send_shared(subscriber.conn, index, whole.clone());
@@ -78,9 +99,11 @@ impl<S: Socket> Core<S> {
                 }
                 HoldKind::MuteStream | HoldKind::Response => {}
             }
+            let is_blocked = row.flags.is_blocked;
             let idle_ms = hold.details.as_ref().and_then(|details| {
                 let keep_alive = details.keep_alive.as_ref()?;
-                (keep_alive.mode == KeepAliveMode::Idle).then_some(keep_alive.timeout_ms)
+                (keep_alive.mode == KeepAliveMode::Idle && !is_blocked)
+                    .then_some(keep_alive.timeout_ms)
             });
             if let Some(ms) = idle_ms {
                 self.schedule_keep_alive(subscriber.conn, ms);
@@ -144,7 +167,28 @@ impl<S: Socket> Core<S> {
     /// Spreads keep-alives: a fixed part of the period, by the connection's own number.
     pub(in crate::core) fn schedule_keep_alive(&mut self, key: ConnKey, timeout_ms: u32) {
         let serial = self.rows.get(key).map_or(0, |row| row.serial);
-        let early = (u64::from(serial) * 7919 + self.now.ms) % KEEP_ALIVE_JITTER_MS;
+        let jitter_ms = KEEP_ALIVE_JITTER_MS.min(u64::from(timeout_ms) / 2).max(1);
+        let early = u64::from(serial) * 7919 % jitter_ms;
         self.schedule_in(key, u64::from(timeout_ms).saturating_sub(early));
+    }
+
+    /// A stream is read again: its timer is for its keep-alive again, if it has one.
+    pub(in crate::core) fn restore_hold_timer(&mut self, key: ConnKey) {
+        let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
+            return;
+        };
+        let keep_alive = hold
+            .details
+            .as_ref()
+            .and_then(|details| details.keep_alive.as_ref());
+        match (
+            hold.kind,
+            keep_alive.map(|keep_alive| keep_alive.timeout_ms),
+        ) {
+            // Its timer was never for anything else than its timeout.
+            (HoldKind::Response, _) => {}
+            (_, Some(ms)) => self.schedule_keep_alive(key, ms),
+            (_, None) => self.wheel.cancel(&mut self.rows, key),
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::perform::Feedback;
+use super::perform::{Feedback, Outcome};
 use super::{Engine, generation};
 use crate::core::ConnKey;
 use crate::io::readiness::{Ready, SocketState, Token};
-use crate::io::socket::is_transient;
+use crate::io::socket::{InputEnd, is_transient};
 use crate::io::sys;
 
 /// Reads from one socket in one go; then the others get their turn.
-const READS_PER_EVENT_MAX: usize = 4;
+const READS_PER_EVENT_MAX: usize = 2;
 
 /// Accepting goes on when one in so many of the sockets has gone.
 const RESUME_PARTS: usize = 32;
@@ -31,28 +31,34 @@ const ENDED: SocketState = SocketState::READ_CLOSED
     .union(SocketState::ERROR);
 
 impl Engine {
-    /// Handles one event. A panic costs the connection it came from, never the shard.
+    /// Handles one event.
     pub(super) fn handle(&mut self, event: Ready) {
-        let key = match &event {
-            Ready::Socket { token, .. } => Some(token.key),
-            Ready::Accepted { .. } | Ready::AcceptFailed { .. } | Ready::Wake => None,
-        };
-        if catch_unwind(AssertUnwindSafe(|| self.handle_unguarded(event))).is_err() {
-            self.after_panic(key);
+        self.guarded(|engine| engine.handle_unguarded(event));
+    }
+
+    /// Does a step. A panic in it costs the connections it was about, never the shard.
+    pub(super) fn guarded<T: Default>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
+        match catch_unwind(AssertUnwindSafe(|| step(self))) {
+            Ok(done) => done,
+            Err(_) => {
+                self.after_panic();
+                T::default()
+            }
         }
     }
 
-    fn after_panic(&mut self, key: Option<ConnKey>) {
+    /// Puts in order what a step has left half done.
+    fn after_panic(&mut self) {
         self.counters.panics.add(1);
-        log::error!("a connection was closed because handling it panicked");
-        self.actions.clear();
+        log::error!("connections were closed because handling them panicked");
+        // The step may have taken these out.
         if self.input.is_empty() {
             self.input = vec![0; self.core.settings().config.proxy.buffer_size].into_boxed_slice();
         }
-        if let Some(key) = key {
-            self.core.broken(key, &mut self.actions);
-            self.perform(&[]);
-        }
+        self.actions.clear();
+        self.feedback.clear();
+        self.core.mend(&mut self.actions);
+        self.perform(&[]);
     }
 
     fn handle_unguarded(&mut self, event: Ready) {
@@ -136,8 +142,8 @@ impl Engine {
         }
         let is_tls = row_is_tls(self, key);
         if self.core.is_connecting(key) && !is_tls {
+            // There may be input already: a backend may answer before it is asked.
             self.connection_decided(key);
-            return;
         }
         if state.contains(SocketState::WRITABLE) {
             self.flush(key);
@@ -145,15 +151,22 @@ impl Engine {
         if !state.intersects(SocketState::READABLE.union(ENDED)) {
             return;
         }
-        let Some(row) = self.core.socket_mut(key) else {
+        let is_backend = self.core.is_backend(key);
+        let row = self.core.socket_mut(key);
+        let Some(row) = row.filter(|row| generation(row.serial()) == token.generation) else {
             return;
         };
+        if state.intersects(ENDED) && row.socket.flags.end == InputEnd::Open {
+            row.socket.flags.end = InputEnd::Near;
+        }
         if !row.socket.flags.is_paused {
             self.read(key, state);
             return;
         }
         row.socket.flags.is_readable = true;
-        if state.intersects(SocketState::HANGUP.union(SocketState::ERROR)) {
+        // What a backend has answered is read first, whatever has become of the connection.
+        let is_broken = state.intersects(SocketState::HANGUP.union(SocketState::ERROR));
+        if is_broken && !is_backend {
             self.core.broken(key, &mut self.actions);
             self.perform(&[]);
         } else if state.contains(SocketState::READ_CLOSED) {
@@ -193,6 +206,7 @@ impl Engine {
     }
 
     fn read_into(&mut self, key: ConnKey, serial: u32, input: &mut [u8], state: SocketState) {
+        let head_len_max = self.core.settings().config.http.client_buffer_size;
         for _ in 0..READS_PER_EVENT_MAX {
             let Some(socket) = self
                 .core
@@ -200,6 +214,11 @@ impl Engine {
                 .filter(|row| row.serial() == serial)
             else {
                 return;
+            };
+            let len_max = if socket.is_bulk() {
+                input.len()
+            } else {
+                head_len_max.min(input.len())
             };
             let socket = &mut socket.socket;
             if socket.flags.is_paused {
@@ -210,11 +229,14 @@ impl Engine {
                 }
                 return;
             }
-            let is_output_broken = socket.flags.is_output_broken;
+            let end = socket.flags.end;
+            let is_output_broken = end == InputEnd::OutputBroken;
+            let is_refused = state.intersects(SocketState::HANGUP.union(SocketState::ERROR));
+            let room = input.get_mut(..len_max).unwrap_or_default();
             let Some(fd) = &socket.fd else {
                 return;
             };
-            match sys::recv(fd.as_fd(), input) {
+            match sys::recv(fd.as_fd(), room) {
                 Ok(0) if !is_output_broken => {
                     self.core.ended(key, &mut self.actions);
                     self.perform(&[]);
@@ -223,11 +245,11 @@ impl Engine {
                 Ok(len @ 1..) => {
                     self.given(key, input.get(..len).unwrap_or_default());
                     // A short read has taken all there was; another event tells of what comes.
-                    if len < input.len() && !state.intersects(ENDED) && !is_output_broken {
+                    if len < len_max && end == InputEnd::Open {
                         return;
                     }
                 }
-                Err(error) if is_transient(&error) && !is_output_broken => return,
+                Err(error) if is_transient(&error) && !is_output_broken && !is_refused => return,
                 Ok(0) | Err(_) => {
                     self.core.broken(key, &mut self.actions);
                     self.perform(&[]);
@@ -294,11 +316,8 @@ impl Engine {
             };
             // Paused meanwhile: no event will tell again of what is there already.
             row.socket.flags.is_readable |= row.socket.flags.is_paused;
-            if !row.socket.flags.is_paused
-                && catch_unwind(AssertUnwindSafe(|| self.read(key, SocketState::default())))
-                    .is_err()
-            {
-                self.after_panic(Some(key));
+            if !row.socket.flags.is_paused {
+                self.guarded(|engine| engine.read(key, SocketState::default()));
             }
         }
         self.again_spare = again;
@@ -330,19 +349,35 @@ impl Engine {
             return;
         };
         let serial = row.serial();
-        if !std::mem::replace(&mut row.socket.flags.is_output_broken, true) {
+        if row.socket.flags.end != InputEnd::OutputBroken {
+            row.socket.flags.end = InputEnd::OutputBroken;
             self.again.push((key, serial));
         }
     }
 
-    /// Tells the core what came of its actions.
-    pub(super) fn feed_back(&mut self, feedback: Feedback) {
-        match feedback {
-            Feedback::Blocked(key) => self.core.blocked(key, &mut self.actions),
-            Feedback::Drained(key) => self.core.drained(key, &mut self.actions),
-            Feedback::Overflowed(key) => self.overflowed(key),
-            Feedback::Broken(key) => self.write_failed(key),
-            Feedback::NotConnected(key) => self.core.connected(key, false, &mut self.actions),
+    /// Tells the core what came of its actions, if that connection is still there.
+    pub(super) fn feed_back(
+        &mut self,
+        Feedback {
+            conn,
+            serial,
+            outcome,
+        }: Feedback,
+    ) {
+        if self
+            .core
+            .socket(conn)
+            .is_none_or(|row| row.serial() != serial)
+        {
+            return;
+        }
+        match outcome {
+            Outcome::Blocked => self.core.blocked(conn, &mut self.actions),
+            Outcome::Progressed => self.core.progressed(conn),
+            Outcome::Drained => self.core.drained(conn, &mut self.actions),
+            Outcome::Overflowed => self.overflowed(conn),
+            Outcome::Broken => self.write_failed(conn),
+            Outcome::NotConnected => self.core.connected(conn, false, &mut self.actions),
         }
     }
 }

@@ -19,12 +19,27 @@ const PIECES_MAX: usize = 64;
 
 /// What came of an action, for the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Feedback {
-    Blocked(ConnKey),
-    Drained(ConnKey),
-    Overflowed(ConnKey),
-    Broken(ConnKey),
-    NotConnected(ConnKey),
+pub(super) struct Feedback {
+    pub(super) conn: ConnKey,
+    /// Which connection of that row: it may have been closed, and its row taken, in between.
+    pub(super) serial: u32,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Output waits.
+    Blocked,
+    /// Some of what waited is written.
+    Progressed,
+    /// All that waited is written.
+    Drained,
+    /// Too much waits.
+    Overflowed,
+    /// A write has failed.
+    Broken,
+    /// There is no connection to that backend.
+    NotConnected,
 }
 
 impl Engine {
@@ -38,6 +53,17 @@ impl Engine {
                 self.feed_back(one);
             }
             self.perform_list(&[]);
+        }
+    }
+
+    fn note(&mut self, conn: ConnKey, outcome: Outcome) {
+        if let Some(row) = self.core.socket(conn) {
+            let serial = row.serial();
+            self.feedback.push(Feedback {
+                conn,
+                serial,
+                outcome,
+            });
         }
     }
 
@@ -76,6 +102,17 @@ impl Engine {
                 }
                 Action::ResumeReading(conn) => self.resume(*conn),
                 Action::Close(conn) => self.close(*conn),
+                Action::Reset(conn) => {
+                    if let Some(fd) = self
+                        .core
+                        .socket(*conn)
+                        .and_then(|row| row.socket.fd.as_ref())
+                    {
+                        // At worst the peer sees an ordinary close.
+                        let _ = sys::reset_on_close(fd.as_fd());
+                    }
+                    self.close(*conn);
+                }
                 Action::Finish(conn) => self.finish(*conn),
             }
         }
@@ -188,7 +225,7 @@ impl Engine {
         let http = &self.core.settings().config.http;
         // One write may exceed the limit, so that a single large item is never refused.
         if len >= http.outbox_max || count >= http.outbox_items_max {
-            self.feedback.push(Feedback::Overflowed(conn));
+            self.note(conn, Outcome::Overflowed);
         }
         self.queue(conn, 0, pieces, actions, input);
         true
@@ -210,13 +247,13 @@ impl Engine {
             Ok(sent) if sent == len => {}
             Ok(sent) => {
                 self.queue(conn, sent, pieces, actions, input);
-                self.feedback.push(Feedback::Blocked(conn));
+                self.note(conn, Outcome::Blocked);
             }
             Err(error) if is_transient(&error) => {
                 self.queue(conn, 0, pieces, actions, input);
-                self.feedback.push(Feedback::Blocked(conn));
+                self.note(conn, Outcome::Blocked);
             }
-            Err(_) => self.feedback.push(Feedback::Broken(conn)),
+            Err(_) => self.note(conn, Outcome::Broken),
         }
     }
 
@@ -270,9 +307,13 @@ impl Engine {
         let written = before - extra.outbox.len();
         self.counters.deliveries.queued_bytes.sub(written as u64);
         match flushed {
+            Flushed::Blocked if written > 0 => {
+                self.note(key, Outcome::Progressed);
+                self.perform(&[]);
+            }
             Flushed::Blocked => {}
             Flushed::Broken => {
-                self.feedback.push(Feedback::Broken(key));
+                self.note(key, Outcome::Broken);
                 self.perform(&[]);
             }
             Flushed::All => {
@@ -281,7 +322,7 @@ impl Engine {
                 if is_finishing {
                     self.end_output(key);
                 }
-                self.feedback.push(Feedback::Drained(key));
+                self.note(key, Outcome::Drained);
                 self.perform(&[]);
             }
         }
@@ -357,7 +398,7 @@ impl Engine {
             }
             Err(error) => {
                 log::debug!("cannot connect to {address}: {error}");
-                self.feedback.push(Feedback::NotConnected(conn));
+                self.note(conn, Outcome::NotConnected);
             }
         }
     }
@@ -381,11 +422,11 @@ impl Engine {
             }
             Some(Err(error)) => {
                 log::warn!("cannot speak TLS to {}: {error}", tls.server_name);
-                self.feedback.push(Feedback::NotConnected(key));
+                self.note(key, Outcome::NotConnected);
                 self.perform(&[]);
             }
             None => {
-                self.feedback.push(Feedback::NotConnected(key));
+                self.note(key, Outcome::NotConnected);
                 self.perform(&[]);
             }
         }
@@ -399,39 +440,35 @@ impl Engine {
         let Some(row) = self.core.socket_mut(key) else {
             return;
         };
+        let mut outcome = None;
         if let Some(extra) = row.socket.extra.as_mut() {
             if let Some(session) = extra.tls.as_mut() {
                 session.take_output(&mut cipher);
             }
+            let was_empty = extra.outbox.is_empty();
             let mut at = 0;
-            if extra.outbox.is_empty()
+            if was_empty
+                && !cipher.is_empty()
                 && let Some(fd) = &row.socket.fd
             {
                 // An error shows again as an event of the socket.
                 at = sys::send(fd.as_fd(), &cipher).unwrap_or(0);
             }
-            let was_empty = extra.outbox.is_empty();
             let rest = cipher.get(at..).unwrap_or_default();
             if !rest.is_empty() {
                 extra.outbox.push(Piece::own(rest));
                 self.counters.deliveries.queued_bytes.add(rest.len() as u64);
-                let is_over = extra.outbox.len()
-                    > self
-                        .core
-                        .settings()
-                        .config
-                        .http
-                        .outbox_max
-                        .saturating_mul(2);
-                self.feedback.push(if was_empty {
-                    Feedback::Blocked(key)
-                } else {
-                    Feedback::Overflowed(key)
-                });
-                if !is_over && !was_empty {
-                    self.feedback.pop();
-                }
+                let len = extra.outbox.len();
+                outcome = match was_empty {
+                    true => Some(Outcome::Blocked),
+                    // The piece that exceeds the limit is kept, as on a plain connection.
+                    false if len - rest.len() >= self.outbox_max => Some(Outcome::Overflowed),
+                    false => None,
+                };
             }
+        }
+        if let Some(outcome) = outcome {
+            self.note(key, outcome);
         }
         self.cipher = cipher;
     }

@@ -88,22 +88,25 @@ pub enum ShardError {
     },
 }
 
-/// Runs a shard until it is drained. To be called on its executor.
-pub async fn run(context: ShardContext) {
+/// Runs a shard until it is drained; false if it ended for another reason. To be called on its
+/// executor.
+pub async fn run(context: ShardContext) -> bool {
     let serving = context.serving.clone();
     let shard = context.shard;
     match start(context) {
         Ok(mut engine) => {
             let _ = serving.try_send(Ok(()));
             drop(serving);
-            if let Err(error) = engine.work().await {
-                log::error!("shard {shard} has failed: {error}");
+            match engine.work().await {
+                Ok(()) => return true,
+                Err(error) => log::error!("shard {shard} has failed: {error}"),
             }
         }
         Err(error) => {
             let _ = serving.try_send(Err(error));
         }
     }
+    false
 }
 
 fn start(context: ShardContext) -> Result<Engine, ShardError> {
@@ -154,6 +157,7 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
             handler.stats_connection_send,
             handler.stats_connection_ttl_s,
         ),
+        outbox_max: context.config.http.outbox_max,
         deliveries_per_turn: context.config.shards.deliveries_per_turn,
         closed_since_trim: 0,
         slow_quiet_until_ms: 0,
