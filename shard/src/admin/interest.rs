@@ -26,6 +26,9 @@ use crate::io::reports::SubscriptionChange;
 /// Changes of one channel's number are told at most this often, in milliseconds.
 pub const FOLD_MS: u64 = 100;
 
+/// All modes, the likely ones first.
+const MODES: [Mode; 3] = [Mode::Stream, Mode::Response, Mode::WebSocket];
+
 /// How the table behaves; times in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterestSettings {
@@ -91,6 +94,17 @@ impl Interest {
         found
             .and_then(|key| self.rows.get(*key))
             .map_or(0, |row| row.count)
+    }
+
+    /// Whether anybody listens to a channel in any mode, lingering ones included.
+    #[must_use]
+    pub fn is_known(&self, channel: &str) -> bool {
+        MODES.iter().any(|mode| {
+            let hash = self.hasher.hash_one((*mode, channel));
+            self.index
+                .find(hash, |key| is_row(&self.rows, *key, *mode, channel))
+                .is_some()
+        })
     }
 
     /// How many (mode, channel) pairs are known, lingering ones included.

@@ -26,6 +26,31 @@ pub struct ControlNumbers {
     pub broadcasts_waiting: u64,
     /// Connections to the control port right now.
     pub control_connections: u64,
+    /// Doubles and order.
+    pub order: OrderNumbers,
+}
+
+/// What became of items that carry ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrderNumbers {
+    /// Ids that are remembered to know doubles.
+    pub ids: u64,
+    /// Ids forgotten before their time, for want of room.
+    pub ids_forgotten_early: u64,
+    /// Items dropped since they had been seen.
+    pub duplicates: u64,
+    /// Channels whose last id is known.
+    pub last_ids: u64,
+    /// Items that wait for the one before them.
+    pub waiting: u64,
+    /// Items released since they had waited long enough.
+    pub waits_expired: u64,
+    /// Items released before that, for want of room.
+    pub waits_ended_early: u64,
+    /// Items dropped since too many waited on their channel.
+    pub dropped_full: u64,
+    /// Items dropped since another one with the same prev-id waited.
+    pub dropped_rival: u64,
 }
 
 /// Appends all metrics, each name with `prefix` in front.
@@ -163,6 +188,15 @@ const OURS: &[Metric] = &[
     control("pincushion_broadcasts_waiting", GAUGE, "Broadcasts that the slowest shard has not taken", |c| c.broadcasts_waiting),
     control("pincushion_publishers_waiting", GAUGE, "Publishers held back", |c| c.publishers_waiting),
     control("pincushion_publishes_refused_total", COUNTER, "Publishes refused since the shards did not keep up", |c| c.publishes_refused),
+    control("pincushion_duplicates_dropped_total", COUNTER, "Items dropped since their id was seen a moment ago", |c| c.order.duplicates),
+    control("pincushion_ids_remembered", GAUGE, "Ids remembered to know doubles", |c| c.order.ids),
+    control("pincushion_ids_forgotten_early_total", COUNTER, "Ids forgotten before their time for want of room", |c| c.order.ids_forgotten_early),
+    control("pincushion_last_ids", GAUGE, "Channels whose last id is known", |c| c.order.last_ids),
+    control("pincushion_items_waiting", GAUGE, "Items that wait for the one before them", |c| c.order.waiting),
+    control("pincushion_waits_expired_total", COUNTER, "Items released since they had waited long enough", |c| c.order.waits_expired),
+    control("pincushion_waits_ended_early_total", COUNTER, "Items released before their wait was over for want of room", |c| c.order.waits_ended_early),
+    control("pincushion_waits_refused_full_total", COUNTER, "Items dropped since too many waited on their channel", |c| c.order.dropped_full),
+    control("pincushion_waits_refused_rival_total", COUNTER, "Items dropped since one with the same prev-id waited", |c| c.order.dropped_rival),
     control("pincushion_stats_dropped_total", COUNTER, "Stats packets dropped", |c| c.stats_dropped),
     control("pincushion_control_connections", GAUGE, "Connections to the control port", |c| c.control_connections),
 ];

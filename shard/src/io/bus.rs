@@ -80,7 +80,7 @@ impl<T: Clone> Publisher<T> {
     /// The message, when the slowest shard has no room.
     pub fn try_publish(&mut self, message: T) -> Result<(), T> {
         // This is the only producer, so room that is seen now cannot get less.
-        if self.rings.iter().any(|ring| ring.sender.is_full()) {
+        if !self.has_room() {
             return Err(message);
         }
         if let Some((last, others)) = self.rings.split_last() {
@@ -94,6 +94,12 @@ impl<T: Clone> Publisher<T> {
 }
 
 impl<T> Publisher<T> {
+    /// Whether every ring has room for a message: then the next [`Self::try_publish`] succeeds.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.rings.iter().any(|ring| ring.sender.is_full())
+    }
+
     /// How many messages the slowest shard has not taken yet.
     #[must_use]
     pub fn lag(&self) -> usize {

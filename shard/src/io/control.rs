@@ -9,6 +9,8 @@
 //! | `server` | the sockets of the HTTP servers |
 //! | `api` | performs what a request wants |
 //! | `publish` | the way of items into the broadcast ring |
+//! | `order` | doubles dropped, items put in order |
+//! | `listen` | what the shards report |
 //! | `state` | what the tasks share |
 //! | `stats` | what goes to stats listeners |
 //! | `tick` | what is done every few milliseconds |
@@ -17,6 +19,8 @@ mod answer;
 mod api;
 mod exchange;
 mod input;
+mod listen;
+mod order;
 mod plan;
 mod publish;
 mod refusal;

@@ -148,6 +148,23 @@ fn the_same_name_in_two_modes_is_two_rows() {
 }
 
 #[test]
+fn a_channel_is_known_while_anybody_listens_or_lingers_in_any_mode() {
+    let mut table = Interest::new(SETTINGS, 0);
+    assert!(!table.is_known("a"));
+    for mode in [Mode::Stream, Mode::Response, Mode::WebSocket] {
+        apply(&mut table, 0, &change(mode, "a", 1));
+        assert!(table.is_known("a") && !table.is_known("b"), "{mode:?}");
+    }
+    apply(&mut table, 0, &change(Mode::Stream, "a", -1));
+    apply(&mut table, 0, &change(Mode::WebSocket, "a", -1));
+    assert!(table.is_known("a"));
+    apply(&mut table, 0, &change(Mode::Response, "a", -1));
+    assert!(table.is_known("a"), "lingers");
+    expire(&mut table, SETTINGS.linger_ms + LATE_MS);
+    assert!(!table.is_known("a"));
+}
+
+#[test]
 fn leaving_a_channel_that_nobody_knows_changes_nothing() {
     let mut table = Interest::new(SETTINGS, 0);
     assert_eq!(apply(&mut table, 0, &change(Mode::Stream, "a", -1)), []);

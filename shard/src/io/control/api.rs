@@ -7,9 +7,6 @@ use super::plan::{Language, Plan, Task};
 use super::refusal::Refusal;
 use super::state::Control;
 use crate::admin::health;
-use crate::io::broadcast::Broadcast;
-
-use super::publish::HOLD_BACK_MAX_MS;
 
 impl Control {
     /// Performs the request and appends its answer to `out`.
@@ -38,10 +35,7 @@ impl Control {
                 in_language(*language, "Published\n", "{\"message\":\"Published\"}\n")
             }
             Task::Recover(language) => {
-                let sent = self
-                    .broadcast(Broadcast::Recover, Some(HOLD_BACK_MAX_MS))
-                    .await;
-                sent.map_err(|_| Refusal::Overloaded)?;
+                self.recover().await?;
                 in_language(*language, "Updated\n", "{\"message\":\"Updated\"}\n")
             }
             Task::Metrics => return Ok(Done::Metrics),

@@ -2,7 +2,10 @@
 //!
 //! Whatever brings items calls [`Control::publish`]; what must be seen once per item happens here.
 //! When the slowest shard is a full ring behind, the publisher is held back, in the order of
-//! arrival. Nothing is dropped: either all items of a publish are in the ring, or it is refused.
+//! arrival. Nothing is dropped: either all items of a publish are taken, or it is refused.
+//!
+//! Ids are looked at in the moment in which there is room, and what is released then goes into
+//! the ring before anything else can: the order of release is the order in the ring.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -73,7 +76,8 @@ impl Drop for Place<'_> {
 }
 
 impl Control {
-    /// Publishes items. When this returns, the shards have them in their rings.
+    /// Publishes items. When this returns, the shards have them in their rings, or they wait for
+    /// those before them.
     ///
     /// # Errors
     /// [`Refusal::Overloaded`] when there was no room for too long; then none was published.
@@ -81,59 +85,94 @@ impl Control {
         if items.is_empty() {
             return Ok(());
         }
-        let items: Arc<[Arc<Item>]> = items.into_iter().map(Arc::new).collect();
-        let message = Broadcast::Items(Arc::clone(&items));
-        if self
-            .broadcast(message, Some(HOLD_BACK_MAX_MS))
-            .await
-            .is_err()
-        {
+        if !self.room(Some(HOLD_BACK_MAX_MS)).await {
             self.count(|counts| counts.publishes_refused += 1);
             return Err(Refusal::Overloaded);
         }
-        self.note_published(&items);
+        let released = if self.order.borrow().concerns(&items) {
+            self.arrange(items).into()
+        } else {
+            items.into_iter().map(Arc::new).collect()
+        };
+        self.release(released);
         Ok(())
     }
 
-    /// Puts a message into the ring and wakes the shards that sleep; waits for room if need be.
+    /// Releases items that have waited long enough for those before them. At most one call at a
+    /// time: see [`Control::is_expiring`].
+    pub(super) async fn publish_expired(&self) {
+        if self.room(None).await {
+            let released = self.order.borrow_mut().expire(self.clock.now_ms());
+            self.release(released.into());
+        }
+        self.is_expiring.set(false);
+    }
+
+    /// Forgets the last ids and makes all held HTTP connections catch up.
     ///
     /// # Errors
-    /// The message, when there was no room for `wait_max_ms`.
-    pub(super) async fn broadcast(
-        &self,
-        message: Broadcast,
-        wait_max_ms: Option<u64>,
-    ) -> Result<(), Broadcast> {
-        let mut message = message;
-        if self.gate.len() == 0 {
-            match self.try_broadcast(message) {
-                Ok(()) => return Ok(()),
-                Err(back) => message = back,
-            }
+    /// [`Refusal::Overloaded`] when there was no room for too long; then nothing was done.
+    pub(super) async fn recover(&self) -> Result<(), Refusal> {
+        if !self.room(Some(HOLD_BACK_MAX_MS)).await {
+            return Err(Refusal::Overloaded);
+        }
+        self.order.borrow_mut().recover();
+        self.put(Broadcast::Recover);
+        Ok(())
+    }
+
+    /// Puts a message into the ring and wakes the shards that sleep; waits for room if need be,
+    /// however long.
+    pub(super) async fn broadcast(&self, message: Broadcast) {
+        if self.room(None).await {
+            self.put(message);
+        }
+    }
+
+    /// Drops doubles and puts the rest in order, by what the shards have reported up to now.
+    fn arrange(&self, items: Vec<Item>) -> Vec<Arc<Item>> {
+        let now_ms = self.clock.now_ms();
+        // A subscription made before this publish counts, whether or not a tick has seen it.
+        self.take_reports(now_ms);
+        let interest = self.interest.borrow();
+        self.order.borrow_mut().arrange(now_ms, items, &interest)
+    }
+
+    /// Puts items into the ring. There must be [room](Self::room).
+    fn release(&self, items: Arc<[Arc<Item>]>) {
+        if items.is_empty() {
+            return;
+        }
+        self.put(Broadcast::Items(Arc::clone(&items)));
+        self.note_published(&items);
+    }
+
+    /// Waits for room in the ring, behind everyone who waits already. False: there was none for
+    /// `wait_max_ms`. The room is there until the caller awaits something.
+    async fn room(&self, wait_max_ms: Option<u64>) -> bool {
+        if self.gate.len() == 0 && self.publisher.borrow().has_room() {
+            return true;
         }
         let place = self.gate.enter();
         let started_ms = self.clock.now_ms();
         loop {
             sleep(HOLD_BACK_LOOK).await;
-            if place.is_first() {
-                match self.try_broadcast(message) {
-                    Ok(()) => return Ok(()),
-                    Err(back) => message = back,
-                }
+            if place.is_first() && self.publisher.borrow().has_room() {
+                return true;
             }
             let waited_ms = self.clock.now_ms().saturating_sub(started_ms);
             if wait_max_ms.is_some_and(|max| waited_ms >= max) {
-                return Err(message);
+                return false;
             }
         }
     }
 
     /// Wakes at once: a wake costs a system call only for a shard that sleeps, and only once.
-    fn try_broadcast(&self, message: Broadcast) -> Result<(), Broadcast> {
+    fn put(&self, message: Broadcast) {
         let mut publisher = self.publisher.borrow_mut();
-        publisher.try_publish(message)?;
+        let is_put = publisher.try_publish(message).is_ok();
+        debug_assert!(is_put, "there was room and nobody else publishes");
         publisher.wake();
-        Ok(())
     }
 
     /// Counts the items and tells listeners about them, after the shards have them.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::Config;
 use crossbeam_channel::Receiver;
 
+use super::order::Order;
 use super::publish::Gate;
 use super::stats::Stats;
 use super::{ControlCommand, ControlContext};
@@ -28,6 +29,9 @@ pub(super) struct Control {
     pub(super) clock: Clock,
     pub(super) publisher: RefCell<Publisher<Broadcast>>,
     pub(super) gate: Gate,
+    pub(super) order: RefCell<Order>,
+    /// Whether waiting items are on their way into the ring because their time is over.
+    pub(super) is_expiring: Cell<bool>,
     pub(super) interest: RefCell<Interest>,
     pub(super) stats: RefCell<Stats>,
     pub(super) reports: Receiver<Report>,
@@ -69,6 +73,8 @@ impl Control {
             ttl_ms: u64::from(handler.stats_subscription_ttl_s) * SECOND_MS,
         };
         Self {
+            order: RefCell::new(Order::new(handler)),
+            is_expiring: Cell::new(false),
             interest: RefCell::new(Interest::new(settings, now_ms)),
             stats: RefCell::new(Stats::new(handler, context.stats)),
             reporter: RefCell::new(Reporter::new(now_ms)),
@@ -142,6 +148,7 @@ impl Control {
             publishes_refused: counts.publishes_refused,
             broadcasts_waiting: wide(self.publisher.borrow().lag()),
             control_connections: counts.connections,
+            order: self.order.borrow().numbers(),
         };
         let mut out = String::with_capacity(METRICS_LEN_EXPECTED);
         metrics::render(

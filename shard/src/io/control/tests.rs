@@ -1,6 +1,7 @@
 //! The control thread end to end: its own executor, clients with plain sockets.
 
 mod http;
+mod order;
 mod rig;
 
 use std::io::{ErrorKind, Read, Write};

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::TryRecvError;
 use glommio::timer::sleep;
-use log::{error, info};
+use log::info;
 
 use super::ControlCommand;
+use super::listen::Taken;
 use super::state::Control;
 use crate::admin::interest::Notice;
 use crate::admin::totals::Totals;
@@ -27,9 +27,6 @@ const IDLE_AFTER_TICKS: u32 = 20;
 
 /// Pause when there is more to do: just long enough for publishers to get their turn.
 const BUSY_TICK: Duration = Duration::from_micros(1);
-
-/// Reports taken in one tick.
-const REPORTS_PER_TICK_MAX: usize = 16;
 
 /// Channels told about in one tick because their time has come.
 const EXPIRED_PER_TICK_MAX: usize = 2_048;
@@ -120,7 +117,8 @@ impl Ticker {
         let mut interest = control.interest.borrow_mut();
         let more = interest.expire(now_ms, EXPIRED_PER_TICK_MAX, &mut self.notices);
         drop(interest);
-        self.tell(control);
+        control.tell(&mut self.notices);
+        order(control, now_ms);
         self.count(control, now_ms);
         control.stats.borrow_mut().wake();
         match pace {
@@ -131,32 +129,14 @@ impl Ticker {
 
     /// Books what the shards report.
     fn take_reports(&mut self, control: &Control, now_ms: u64) -> Pace {
-        for _ in 0..REPORTS_PER_TICK_MAX {
-            let report = match control.reports.try_recv() {
-                Ok(report) => report,
-                Err(TryRecvError::Empty) => return Pace::Idle,
-                Err(TryRecvError::Disconnected) => return Pace::Over,
-            };
+        let taken = control.take_reports(now_ms);
+        if matches!(taken, Taken::All | Taken::More) {
             self.quiet_ticks = 0;
-            let mut interest = control.interest.borrow_mut();
-            for change in &report.subscriptions {
-                interest.apply(now_ms, change, &mut self.notices);
-            }
-            drop(interest);
-            let mut stats = control.stats.borrow_mut();
-            for event in &report.connections {
-                stats.connection(event);
-            }
-            drop(stats);
-            self.tell(control);
         }
-        Pace::Busy
-    }
-
-    fn tell(&mut self, control: &Control) {
-        let mut stats = control.stats.borrow_mut();
-        for notice in self.notices.drain(..) {
-            stats.subscription(&notice);
+        match taken {
+            Taken::Nothing | Taken::All => Pace::Idle,
+            Taken::More => Pace::Busy,
+            Taken::Over => Pace::Over,
         }
     }
 
@@ -211,13 +191,18 @@ fn take_routes(control: &Rc<Control>) {
     }
 }
 
+/// Forgets outdated ids, and releases items that have waited long enough. The latter may have to
+/// wait for room in the ring, which must not hold up the tick.
+fn order(control: &Rc<Control>, now_ms: u64) {
+    let is_due = control.order.borrow_mut().tick(now_ms);
+    if is_due && !control.is_expiring.replace(true) {
+        let control = Rc::clone(control);
+        glommio::spawn_local(async move { control.publish_expired().await }).detach();
+    }
+}
+
 /// Sends without holding up the tick; those who wait for room keep their order.
 fn broadcast(control: &Rc<Control>, message: Broadcast) {
     let control = Rc::clone(control);
-    let task = async move {
-        if control.broadcast(message, None).await.is_err() {
-            error!("a broadcast was given up");
-        }
-    };
-    glommio::spawn_local(task).detach();
+    glommio::spawn_local(async move { control.broadcast(message).await }).detach();
 }

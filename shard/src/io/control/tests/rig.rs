@@ -109,10 +109,13 @@ impl Rig {
     }
 
     pub(super) fn report(&self, change: SubscriptionChange) {
-        let report = Report {
+        self.report_all(Report {
             subscriptions: vec![change],
             ..Report::default()
-        };
+        });
+    }
+
+    pub(super) fn report_all(&self, report: Report) {
         self.reports.as_ref().unwrap().send(report).unwrap();
     }
 }

@@ -1,0 +1,68 @@
+//! Takes what the shards report: who listens to what, which connections came and went.
+
+use crossbeam_channel::TryRecvError;
+
+use super::state::Control;
+use crate::admin::interest::{Notice, NoticeKind};
+
+/// Reports taken at once.
+const REPORTS_AT_ONCE_MAX: usize = 16;
+
+/// What there was to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Nothing.
+    Nothing,
+    /// All there was.
+    All,
+    /// As much as may be taken at once; there may be more.
+    More,
+    /// All shards have ended.
+    Over,
+}
+
+impl Control {
+    /// Books what the shards report.
+    pub(super) fn take_reports(&self, now_ms: u64) -> Taken {
+        let mut notices = Vec::new();
+        for taken in 0..REPORTS_AT_ONCE_MAX {
+            let report = match self.reports.try_recv() {
+                Ok(report) => report,
+                Err(TryRecvError::Empty) if taken == 0 => return Taken::Nothing,
+                Err(TryRecvError::Empty) => return Taken::All,
+                Err(TryRecvError::Disconnected) => return Taken::Over,
+            };
+            let mut interest = self.interest.borrow_mut();
+            for change in &report.subscriptions {
+                interest.apply(now_ms, change, &mut notices);
+            }
+            drop(interest);
+            let mut stats = self.stats.borrow_mut();
+            for event in &report.connections {
+                stats.connection(event);
+            }
+            drop(stats);
+            for channel in &report.conflicts {
+                self.order.borrow_mut().forget_last_id(channel);
+            }
+            self.tell(&mut notices);
+        }
+        Taken::More
+    }
+
+    /// Tells listeners what became of channels, and forgets the order of those that are gone.
+    pub(super) fn tell(&self, notices: &mut Vec<Notice>) {
+        let mut stats = self.stats.borrow_mut();
+        let mut order = self.order.borrow_mut();
+        for notice in notices.drain(..) {
+            stats.subscription(&notice);
+            // The channel may still be listened to in another mode.
+            if notice.kind == NoticeKind::Gone
+                && !order.is_empty()
+                && !self.interest.borrow().is_known(&notice.channel)
+            {
+                order.forget(&notice.channel);
+            }
+        }
+    }
+}
