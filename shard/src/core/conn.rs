@@ -4,12 +4,16 @@
 //! boxed and ends when the hold begins. `S` is what the io side keeps beside the row.
 
 use proto::http::Version;
+use proto::http1::BodyReader;
 
 use super::ConnKey;
 use super::exchange::Exchange;
 use super::hold::Hold;
 use super::pools::PoolId;
 use super::wheel::TimerLinks;
+
+/// Of a chunked upload, as many heads' worth is read at once.
+const CHUNKED_READ_HEADS: usize = 4;
 
 /// A row of the shard's connection table.
 #[derive(Debug)]
@@ -105,13 +109,24 @@ pub(super) struct ClientTerms {
 }
 
 impl<S> Row<S> {
-    /// Whether bytes are expected in bulk. Between requests a read as large as a head is enough,
-    /// and more would be kept for as long as the first of them is answered.
+    /// How many bytes may be read from this connection at once.
+    ///
+    /// What a client sends behind a request is kept for as long as that is answered or held, so no
+    /// more of it is read than a head may have, as far as the end of the request can be foreseen.
     #[must_use]
-    pub fn is_bulk(&self) -> bool {
-        match &self.state {
-            State::Exchange(_) | State::Backend(_) => true,
-            State::Gone | State::Idle | State::Head(_) | State::Held(_) | State::Finishing => false,
+    pub fn read_max(&self, head_len_max: usize) -> usize {
+        let State::Exchange(exchange) = &self.state else {
+            return match &self.state {
+                State::Backend(_) => usize::MAX,
+                _ => head_len_max,
+            };
+        };
+        match exchange.upload.reader {
+            BodyReader::Length { left } => {
+                head_len_max.saturating_add(usize::try_from(left).unwrap_or(usize::MAX))
+            }
+            BodyReader::Chunked(_) => head_len_max.saturating_mul(CHUNKED_READ_HEADS),
+            BodyReader::UntilClose | BodyReader::Done => head_len_max,
         }
     }
 

@@ -14,8 +14,8 @@ impl<S: Socket> Core<S> {
     /// Ends whatever is half done and counts anew what is counted.
     pub fn mend(&mut self, actions: &mut Actions) {
         self.runnable.clear();
-        self.close_unserved(actions);
         self.close_torn(actions);
+        self.close_unserved(actions);
         self.purge_hub();
         self.recount();
     }
@@ -152,5 +152,70 @@ impl State {
             },
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use config::{Config, RouteTable};
+
+    use super::*;
+    use crate::core::settings::Listener;
+    use crate::core::{Now, Settings};
+
+    #[derive(Debug, Default)]
+    struct NoSocket;
+
+    impl Socket for NoSocket {
+        fn peer_ip(&self) -> Option<IpAddr> {
+            None
+        }
+    }
+
+    fn core() -> Core<NoSocket> {
+        let settings = Settings::new(Arc::new(Config::default()), vec![Listener::default()], 1);
+        let mut core = Core::new(settings, Arc::default(), Now::default());
+        let lines = ["* test".to_owned()];
+        core.replace_routes(Arc::new(RouteTable::from_lines(&lines, Path::new("")).0));
+        core
+    }
+
+    fn stream(core: &mut Core<NoSocket>, actions: &mut Actions) -> ConnKey {
+        let key = core.accept(0, actions);
+        core.received(key, b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n", actions);
+        key
+    }
+
+    #[test]
+    fn a_client_whose_state_was_lost_is_closed_and_its_subscription_goes_with_it() {
+        let (mut core, mut actions) = (core(), Actions::default());
+        let (torn, other) = (
+            stream(&mut core, &mut actions),
+            stream(&mut core, &mut actions),
+        );
+        actions.clear();
+        drop(core.take_state(torn));
+        core.mend(&mut actions);
+        assert_eq!(actions.list, [Action::Close(torn)]);
+        core.remove(torn);
+        assert_eq!(core.clients(), 1);
+        assert_eq!(core.counters.connections.held_streams.get(), 1);
+        assert_eq!(core.hub.subscribers().len(), 1);
+        core.close_client(other, &mut actions);
+        assert_eq!(core.hub.subscribers().len(), 0);
+    }
+
+    #[test]
+    fn whoever_may_have_missed_an_item_is_closed() {
+        let (mut core, mut actions) = (core(), Actions::default());
+        let key = stream(&mut core, &mut actions);
+        actions.clear();
+        core.delivering = core.hub.subscribers().first().map(|(sub, _)| sub.entry);
+        core.mend(&mut actions);
+        assert_eq!(actions.list, [Action::Close(key)]);
     }
 }

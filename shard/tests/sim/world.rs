@@ -136,7 +136,12 @@ impl World {
             w.is_end_told = true;
             self.core.ended(key, &mut self.actions);
         } else {
-            let count = max.clamp(1, w.incoming.len());
+            let head_len_max = self.core.settings().config.http.client_buffer_size;
+            let row_max = self
+                .core
+                .socket(key)
+                .map_or(usize::MAX, |row| row.read_max(head_len_max));
+            let count = max.min(row_max).clamp(1, w.incoming.len());
             let bytes: Vec<u8> = w.incoming.drain(..count).collect();
             w.read_len += count;
             self.core.received(key, &bytes, &mut self.actions);
@@ -215,6 +220,11 @@ impl World {
         let mut input = input;
         loop {
             self.perform_list(input);
+            if self.feedback.is_empty() && self.core.has_runnable() {
+                self.core.go_on(&mut self.actions);
+                input = &[];
+                continue;
+            }
             if self.feedback.is_empty() {
                 break;
             }
@@ -260,6 +270,7 @@ impl World {
         | Action::PauseReading(conn)
         | Action::ResumeReading(conn)
         | Action::Close(conn)
+        | Action::Reset(conn)
         | Action::Finish(conn)) = action;
         let wire = self.wire_of(*conn, action);
         let w = &mut self.wires[wire];
@@ -273,7 +284,7 @@ impl World {
             }
             Action::Finish(_) if w.outbox.is_empty() => w.is_output_ended = true,
             Action::Finish(_) => w.is_finishing = true,
-            Action::Close(_) => {
+            Action::Close(_) | Action::Reset(_) => {
                 w.is_closed = true;
                 w.outbox.clear();
                 self.core.remove(*conn);

@@ -175,14 +175,7 @@ impl<S: Socket> Core<S> {
         self.counters.connections.clients_active.sub(1);
         self.counters.deliveries.holds_started.add(1);
         self.log_request(key, &exchange, Outcome::Held);
-        let leftover = std::mem::take(&mut exchange.leftover);
-        // More than a head's worth would be kept for as long as the hold: such a client has to
-        // connect again.
-        if leftover.len() > self.settings.request_limits.head_len_max {
-            exchange.terms.is_persistent = false;
-        } else {
-            details.leftover = leftover.into_boxed_slice();
-        }
+        details.leftover = std::mem::take(&mut exchange.leftover).into_boxed_slice();
         let names = self.channels_of(&exchange, instruct);
         let mode = if kind == HoldKind::Response {
             Mode::Response

@@ -215,11 +215,7 @@ impl Engine {
             else {
                 return;
             };
-            let len_max = if socket.is_bulk() {
-                input.len()
-            } else {
-                head_len_max.min(input.len())
-            };
+            let len_max = socket.read_max(head_len_max).min(input.len());
             let socket = &mut socket.socket;
             if socket.flags.is_paused {
                 socket.flags.is_readable = true;

@@ -137,7 +137,11 @@ fn a_stream_without_content_is_held_in_silence() {
         "HTTP/1.1 204 No\r\nGrip-Hold: stream\r\nGrip-Channel: c\r\n\r\n",
     );
     world.send_out(&item("one"));
-    assert_eq!(world.heard(client), "HTTP/1.1 204 No\r\n\r\n");
+    assert_eq!(
+        world.heard(client),
+        "HTTP/1.1 204 No\r\nConnection: close\r\n\r\n",
+        "its end is the connection's"
+    );
     assert_eq!(world.counters.connections.held_streams.get(), 1);
     world.send_out(&action("http-stream", "close"));
     assert!(world.wires[client].is_output_ended);
