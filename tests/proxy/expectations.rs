@@ -102,3 +102,23 @@ fn connect_is_refused() {
     client.expect_closed();
     assert_eq!(backend.connections(), 0);
 }
+
+#[test]
+fn a_client_that_waits_may_be_refused_instead() {
+    let backend = Backend::start(|visit| {
+        if visit.wire.try_head().is_ok() {
+            visit.answer("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+            visit.wait_for_end();
+        }
+    });
+    let server = before(&backend);
+    let mut client = server.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let mut response = client.response();
+    if response.status == 100 {
+        // We have the backend and take the content: that is for us to say.
+        response = client.response();
+    }
+    assert_eq!(response.status, 403);
+    client.expect_closed();
+}

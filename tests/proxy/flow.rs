@@ -169,3 +169,88 @@ fn thirty_two_clients_at_once_get_their_own_answers() {
         client.join().expect("a client");
     }
 }
+
+#[test]
+fn a_slow_client_gets_all_of_a_body_whose_backend_is_gone_already() {
+    const LEN: usize = 20_000_000;
+    for framing in [format!("Content-Length: {LEN}\r\n"), String::new()] {
+        let body = Arc::new(noise(LEN));
+        let bytes = Arc::clone(&body);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        let backend = Backend::start(move |visit| {
+            if visit.request().is_some() {
+                visit.answer(format!("HTTP/1.1 200 OK\r\n{framing}\r\n"));
+                for piece in bytes.chunks(16 * 1024) {
+                    visit.answer(piece);
+                    count.fetch_add(piece.len(), Ordering::Relaxed);
+                }
+            }
+        });
+        let server = before(&backend);
+        let mut client = server.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        wait_until_still(&sent);
+        assert!(client.response().body == *body, "it arrived changed");
+    }
+}
+
+#[test]
+fn pipelined_downloads_that_nobody_reads_stay_bounded() {
+    const LEN: usize = 1_000_000;
+    const REQUESTS: usize = 60;
+    let body = Arc::new(noise(LEN));
+    let bytes = Arc::clone(&body);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let backend = Backend::start(move |visit| {
+        while visit.request().is_some() {
+            visit.answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n"));
+            visit.answer(&*bytes);
+            count.fetch_add(LEN, Ordering::Relaxed);
+        }
+    });
+    let server = before(&backend);
+    let before_kib = server.resident_kib();
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(REQUESTS));
+    let stopped_at = wait_until_still(&sent);
+    assert!(stopped_at < REQUESTS * LEN, "the client holds them back");
+    let growth = server.resident_kib().saturating_sub(before_kib);
+    assert!(growth <= GROWTH_MAX_KIB, "{growth} KiB more");
+    for number in 0..REQUESTS {
+        assert!(client.response().body == *body, "answer {number}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_within_its_upload_takes_the_request_with_it() {
+    let (sender, ended) = std::sync::mpsc::sync_channel(1);
+    let backend = Backend::start(move |visit| {
+        if let Ok(head) = visit.wire.try_head() {
+            visit.note(&crate::kit::Request {
+                head: head.clone(),
+                body: Vec::new(),
+                connection: visit.number,
+            });
+            let body = visit.wire.try_body(&head, false);
+            let _ = sender.try_send(body.is_err());
+        }
+    });
+    let server = before(&backend);
+    for request in [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    ] {
+        let mut client = server.client();
+        client.send(request);
+        backend.request();
+        client.end_sending();
+        let is_cut = ended.recv_timeout(WAIT_MAX);
+        assert_eq!(
+            is_cut,
+            Ok(true),
+            "the backend took it for whole: {request:?}"
+        );
+    }
+}
