@@ -159,3 +159,36 @@ fn after_a_conflict_or_a_recovery_the_next_item_does_not_wait() {
     publish(&rig, "9<8");
     assert_eq!(released(&rig), "9");
 }
+
+#[test]
+fn publishers_that_are_held_back_are_put_in_order_and_doubles_among_them_dropped() {
+    let rig = Rig::new(RigSettings {
+        ring: 1,
+        ..RigSettings::default()
+    });
+    subscribe(&rig, 1);
+    publish(&rig, "1");
+    let mut clients = Vec::new();
+    for (waiting, item) in [r#""3","prev-id":"2""#, r#""3","prev-id":"2""#, r#""2""#]
+        .iter()
+        .enumerate()
+    {
+        let content = format!(
+            r#"{{"items":[{{"channel":"c","id":{item},"http-stream":{{"content":"x"}}}}]}}"#
+        );
+        let mut client = Client::new(rig.port());
+        client.send(&post("/publish/", &content));
+        clients.push(client);
+        let expected = (waiting + 1).to_string();
+        until("the publisher waits", || {
+            metric(&rig, "pincushion_publishers_waiting") == expected
+        });
+    }
+    assert_eq!(metric(&rig, "pincushion_duplicates_dropped_total"), "0");
+    assert_eq!(released(&rig), "1");
+    for client in &mut clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(released(&rig), "2 3");
+    assert_eq!(metric(&rig, "pincushion_duplicates_dropped_total"), "1");
+}
