@@ -16,7 +16,7 @@ use shard::io::bus::{Publisher, Subscriber, bus};
 use shard::io::clock::Clock;
 use shard::io::control::{self, ControlCommand, ControlContext};
 use shard::io::engine::{self, ShardContext, ShardError};
-use shard::io::park::executor_builder;
+use shard::io::park::{Cores, executor_builder};
 use shard::io::preflight;
 use shard::io::reports::{self, StatsDemand};
 use shard::io::routes_watch::{RoutesWatch, load_initial};
@@ -280,7 +280,7 @@ impl Crew {
             clock: parts.clock,
             ready: Arc::clone(&ready),
         };
-        spawn_control(context, executors_made, ended)?;
+        spawn_control(context, &parts.places, executors_made, ended)?;
         await_serving(&answers, shards)?;
         ready.store(true, Ordering::Release);
         Ok(Self {
@@ -317,9 +317,10 @@ fn spawn_shard(
 ) -> Result<(), String> {
     let name = format!("shard-{}", context.shard);
     let notice = EndNotice::new(&name, ended);
-    executor_builder(Some(core), &name)
+    executor_builder(Cores::One(core), &name)
         .spawn(move || async move {
-            let is_drained = engine::run(context).await;
+            // Boxed, since the whole shard is in it.
+            let is_drained = Box::pin(engine::run(context)).await;
             notice.tell(if is_drained {
                 End::Drained
             } else {
@@ -332,11 +333,13 @@ fn spawn_shard(
 
 fn spawn_control(
     context: ControlContext,
+    cores: &[usize],
     executors_made: Arc<Barrier>,
     ended: Sender<(String, End)>,
 ) -> Result<(), String> {
     let notice = EndNotice::new("the control thread", ended);
-    executor_builder(None, "control")
+    // It shares the cores that the settings give to pincushion, and no others.
+    executor_builder(Cores::Among(cores), "control")
         .spawn(move || async move {
             executors_made.wait();
             match control::run(context).await {

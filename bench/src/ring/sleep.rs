@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::event::{Timespec, epoll};
 use shard::io::bus::{Publisher, Subscriber, bus};
-use shard::io::park::{Parker, executor_builder};
+use shard::io::park::{Cores, Parker, executor_builder};
 use shard::io::readiness::{Readiness, Ready};
 
 use crate::clock;
@@ -140,7 +140,7 @@ fn in_ring(messages: Messages, answers: Sender<u64>) -> Result<(), BenchError> {
 }
 
 fn in_glommio(messages: Messages, answers: Sender<u64>) -> Result<(), BenchError> {
-    let executor = executor_builder(None, "sleeper").spawn(move || async move {
+    let executor = executor_builder(Cores::Any, "sleeper").spawn(move || async move {
         let mut readiness = Readiness::new(64)?;
         readiness.watch_wake(messages.wake_fd());
         let mut parker = Parker::new(&readiness)?;

@@ -1,12 +1,14 @@
 //! The control thread: everything that must be seen once for the whole process.
 //!
-//! An ordinary glommio executor with sockets and tasks, since it holds few connections: the HTTP
-//! control server, the table of who listens to what, metrics, stats, route changes, drain.
+//! A glommio executor with ordinary tasks, since it holds few connections: the HTTP control server,
+//! the table of who listens to what, metrics, stats, route changes, drain. What the tasks wait for
+//! comes from a ring of its own.
 //!
 //! | Module | What it does |
 //! | --- | --- |
 //! | `input`, `exchange`, `plan`, `refusal`, `answer` | requests and answers, no socket |
-//! | `server` | the sockets of the HTTP servers |
+//! | `server` | the HTTP servers and their connections |
+//! | `reactor` | sockets and waits |
 //! | `api` | performs what a request wants |
 //! | `publish` | the way of items into the broadcast ring |
 //! | `order` | doubles dropped, items put in order |
@@ -23,12 +25,14 @@ mod listen;
 mod order;
 mod plan;
 mod publish;
+mod reactor;
 mod refusal;
 mod server;
 mod state;
 mod stats;
 mod tick;
 
+use std::cell::Cell;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +42,7 @@ use config::Config;
 use crossbeam_channel::{Receiver, Sender};
 
 use self::plan::Service;
+use self::reactor::Reactor;
 use self::server::Server;
 use self::state::Control;
 use super::broadcast::Broadcast;
@@ -102,44 +107,40 @@ pub fn commands() -> (Sender<ControlCommand>, Receiver<ControlCommand>) {
 /// # Errors
 /// When a listener cannot be used; all else is logged and survived.
 pub async fn run(context: ControlContext) -> std::io::Result<()> {
-    let ControlContext {
-        listener,
-        metrics_listener,
-        ..
-    } = &context;
+    let reactor = Reactor::new(context.clock)?;
+    let control_max = context.config.control.connections_max;
     let listeners = [
+        (listener(&context.listener)?, Service::Control, control_max),
         (
-            listener.as_ref(),
-            Service::Control,
-            context.config.control.connections_max,
-        ),
-        (
-            metrics_listener.as_ref(),
+            listener(&context.metrics_listener)?,
             Service::Metrics,
             METRICS_CONNECTIONS_MAX,
         ),
     ];
-    let mut servers = Vec::new();
+    let control = Rc::new(Control::new(context, Rc::clone(&reactor)));
+    // Dropping a task ends it: the servers live as long as this list.
+    let mut tasks = Vec::new();
     for (listener, service, connections_max) in listeners {
         if let Some(listener) = listener {
-            servers.push(Server::new(
-                listener.try_clone()?,
-                service,
-                connections_max,
-            )?);
+            let server = Server::new(&control, listener, service, connections_max)?;
+            tasks.push(glommio::spawn_local(server.run(Rc::clone(&control))));
         }
     }
-    let control = Rc::new(Control::new(context));
-    // Dropping a task ends it: the servers live as long as this list.
-    let tasks: Vec<_> = servers
-        .into_iter()
-        .map(|server| glommio::spawn_local(server.run(Rc::clone(&control))))
-        .collect();
-    tick::run(control).await;
+    let is_over = Rc::new(Cell::new(false));
+    let (ticks, is_told) = (Rc::clone(&control), Rc::clone(&is_over));
+    tasks.push(glommio::spawn_local(async move {
+        tick::run(ticks).await;
+        is_told.set(true);
+    }));
+    reactor.run(|| is_over.get()).await?;
     for task in tasks {
         task.cancel().await;
     }
     Ok(())
+}
+
+fn listener(from: &Option<TcpListener>) -> std::io::Result<Option<TcpListener>> {
+    from.as_ref().map(TcpListener::try_clone).transpose()
 }
 
 #[cfg(test)]

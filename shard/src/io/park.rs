@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use glommio::io::BufferedFile;
 use glommio::timer::Timer;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{CpuSet, LocalExecutorBuilder, Placement};
 
 use super::readiness::Readiness;
 use super::sys;
@@ -140,11 +140,28 @@ async fn read(file: Rc<BufferedFile>) -> io::Result<()> {
         .map_err(io::Error::from)
 }
 
-/// An executor as every thread of this project has it: pinned to `cpu` unless none is given, small
-/// rings, hardly any pinned memory.
+/// Where an executor runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Cores<'a> {
+    /// Anywhere.
+    Any,
+    /// Pinned to this one.
+    One(usize),
+    /// On any of these.
+    Among(&'a [usize]),
+}
+
+/// An executor as every thread of this project has it: small rings, hardly any pinned memory.
 #[must_use]
-pub fn executor_builder(cpu: Option<usize>, name: &str) -> LocalExecutorBuilder {
-    let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
+pub fn executor_builder(cores: Cores<'_>, name: &str) -> LocalExecutorBuilder {
+    let placement = match cores {
+        Cores::Any => Placement::Unbound,
+        Cores::One(core) => Placement::Fixed(core),
+        // Without the machine's topology there is no set to choose from.
+        Cores::Among(cores) => CpuSet::online().map_or(Placement::Unbound, |online| {
+            Placement::Fenced(online.filter(|location| cores.contains(&location.cpu)))
+        }),
+    };
     LocalExecutorBuilder::new(placement)
         .name(name)
         .io_memory(IO_MEMORY)

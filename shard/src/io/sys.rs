@@ -10,7 +10,7 @@
 pub(crate) mod ring;
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -93,6 +93,16 @@ pub fn connect(addr: SocketAddr) -> io::Result<OwnedFd> {
 pub fn connect_unix(path: &Path) -> io::Result<OwnedFd> {
     let fd = unix_socket()?;
     started(rustix::net::connect(&fd, &SocketAddrUnix::new(path)?))?;
+    Ok(fd)
+}
+
+/// The next client of a listener, with `TCP_NODELAY` on.
+///
+/// # Errors
+/// `WouldBlock` when none waits, or the kernel's.
+pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    let fd = rustix::net::accept_with(listener, SOCKET_FLAGS)?;
+    sockopt::set_tcp_nodelay(&fd, true)?;
     Ok(fd)
 }
 
@@ -258,14 +268,6 @@ pub fn trim_heap() {
 pub(crate) fn glommio_file(event_fd: OwnedFd) -> BufferedFile {
     // SAFETY: the descriptor is open and ours, and ownership passes to the file.
     unsafe { BufferedFile::from_raw_fd(event_fd.into_raw_fd()) }
-}
-
-/// A listening socket in the shape that glommio can accept from. To be called on an executor's
-/// thread.
-#[must_use]
-pub(crate) fn glommio_listener(listener: TcpListener) -> glommio::net::TcpListener {
-    // SAFETY: the descriptor is open, listens and is ours, and ownership passes to the result.
-    unsafe { glommio::net::TcpListener::from_raw_fd(listener.into_raw_fd()) }
 }
 
 /// The address family that a socket for `addr` needs.

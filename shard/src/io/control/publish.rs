@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glommio::timer::sleep;
 use proto::grip::{Format, Item};
 
 use super::refusal::Refusal;
@@ -156,7 +155,7 @@ impl Control {
         let place = self.gate.enter();
         let started_ms = self.clock.now_ms();
         loop {
-            sleep(HOLD_BACK_LOOK).await;
+            self.reactor.pause(HOLD_BACK_LOOK).await;
             if place.is_first() && self.publisher.borrow().has_room() {
                 return true;
             }

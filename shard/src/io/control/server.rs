@@ -5,19 +5,16 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
-use glommio::net::TcpStream;
+use futures_lite::FutureExt;
 use glommio::sync::Semaphore;
-use glommio::timer::sleep;
 use log::{debug, error, warn};
 use proto::http1::{FIELDS_MAX, HeadLimits};
 
 use super::answer::write_continue;
 use super::exchange::{Exchange, RequestLimits, Step};
 use super::plan::Service;
+use super::reactor::Socket;
 use super::state::Control;
-use crate::io::sys;
-
 /// Limits of the metrics port, where requests have nothing to say, in bytes.
 const METRICS_LEN_MAX: usize = 8_192;
 
@@ -39,13 +36,9 @@ const DISCARDED_LEN_MAX: usize = 2_000_000;
 /// How long the peer may take between two pieces of that.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The other tasks' turn. A timer, since the executor looks at its sockets only when no task is
-/// runnable: one that merely yields would starve them.
-const BREATH: Duration = Duration::from_micros(1);
-
 /// One listening port.
 pub(super) struct Server {
-    listener: glommio::net::TcpListener,
+    listener: Socket,
     service: Service,
     places: Rc<Semaphore>,
 }
@@ -53,15 +46,15 @@ pub(super) struct Server {
 impl Server {
     /// Takes over a listener. To be called on the executor's thread.
     pub(super) fn new(
+        control: &Control,
         listener: std::net::TcpListener,
         service: Service,
         connections_max: usize,
     ) -> io::Result<Self> {
-        // A waiting accept on a listener that does not block would fail at once in the ring.
-        listener.set_nonblocking(false)?;
+        listener.set_nonblocking(true)?;
         let places = u64::try_from(connections_max).unwrap_or(u64::MAX);
         Ok(Self {
-            listener: sys::glommio_listener(listener),
+            listener: control.reactor.socket(listener.into()),
             service,
             places: Rc::new(Semaphore::new(places)),
         })
@@ -74,7 +67,7 @@ impl Server {
                 Ok(stream) => stream,
                 Err(error) => {
                     warn!("the control server cannot accept: {error}");
-                    sleep(ACCEPT_PAUSE).await;
+                    control.reactor.pause(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
@@ -100,7 +93,7 @@ impl Server {
 /// One connection.
 struct Connection<'c> {
     control: &'c Control,
-    stream: TcpStream,
+    stream: Socket,
     exchange: Exchange,
     out: Vec<u8>,
     idle_timeout_ms: u64,
@@ -117,7 +110,7 @@ impl Drop for Connection<'_> {
 }
 
 impl<'c> Connection<'c> {
-    fn new(control: &'c Control, stream: TcpStream, service: Service) -> Self {
+    fn new(control: &'c Control, stream: Socket, service: Service) -> Self {
         control.count(|counts| counts.connections += 1);
         let settings = &control.config.control;
         let limits = match service {
@@ -136,9 +129,6 @@ impl<'c> Connection<'c> {
     }
 
     async fn run(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
-        self.stream
-            .set_write_timeout(Some(Duration::from_millis(self.idle_timeout_ms)))?;
         loop {
             match self.exchange.next() {
                 Step::Request(plan) => {
@@ -178,7 +168,7 @@ impl<'c> Connection<'c> {
     async fn read(&mut self) -> io::Result<bool> {
         if self.requests_in_turn >= REQUESTS_PER_TURN_MAX {
             self.requests_in_turn = 0;
-            sleep(BREATH).await;
+            futures_lite::future::yield_now().await;
         }
         let now_ms = self.control.clock.now_ms();
         let mut wait_ms = self.idle_timeout_ms;
@@ -188,9 +178,8 @@ impl<'c> Connection<'c> {
                 .get_or_insert(now_ms + self.idle_timeout_ms * IDLE_TIMEOUTS_PER_REQUEST);
             wait_ms = wait_ms.min(deadline_ms.saturating_sub(now_ms)).max(1);
         }
-        self.stream
-            .set_read_timeout(Some(Duration::from_millis(wait_ms)))?;
-        let len = self.stream.read(self.exchange.room()).await?;
+        let timeout = Duration::from_millis(wait_ms);
+        let len = self.stream.read(self.exchange.room(), timeout).await?;
         self.exchange.filled(len);
         Ok(len > 0)
     }
@@ -199,7 +188,8 @@ impl<'c> Connection<'c> {
         if self.out.is_empty() {
             return Ok(());
         }
-        self.stream.write_all(&self.out).await?;
+        let timeout = Duration::from_millis(self.idle_timeout_ms);
+        self.stream.write_all(&self.out, timeout).await?;
         self.out.clear();
         if self.out.capacity() > GATHERED_MAX {
             self.out = Vec::new();
@@ -209,13 +199,12 @@ impl<'c> Connection<'c> {
 
     /// Closes so that the peer gets what was sent: closing with bytes unread would be a reset,
     /// which may overtake the answer.
-    async fn end(mut self) -> io::Result<()> {
-        self.stream.shutdown(std::net::Shutdown::Write).await?;
-        self.stream.set_read_timeout(Some(DISCARD_TIMEOUT))?;
+    async fn end(self) -> io::Result<()> {
+        self.stream.shutdown_write()?;
         let mut discarded_len = 0;
         let mut scratch = vec![0; METRICS_LEN_MAX];
         while discarded_len < DISCARDED_LEN_MAX {
-            match self.stream.read(&mut scratch).await? {
+            match self.stream.read(&mut scratch, DISCARD_TIMEOUT).await? {
                 0 => break,
                 len => discarded_len += len,
             }

@@ -2,6 +2,7 @@
 //! across an await.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +11,7 @@ use crossbeam_channel::Receiver;
 
 use super::order::Order;
 use super::publish::Gate;
+use super::reactor::Reactor;
 use super::stats::Stats;
 use super::{ControlCommand, ControlContext};
 use crate::admin::health::Phase;
@@ -25,6 +27,8 @@ use crate::io::routes_watch::RoutesWatch;
 
 /// The control thread's state.
 pub(super) struct Control {
+    /// What its tasks wait in.
+    pub(super) reactor: Rc<Reactor>,
     pub(super) config: Arc<Config>,
     pub(super) clock: Clock,
     pub(super) publisher: RefCell<Publisher<Broadcast>>,
@@ -65,7 +69,7 @@ pub(super) struct Counts {
 const SECOND_MS: u64 = 1_000;
 
 impl Control {
-    pub(super) fn new(context: ControlContext) -> Self {
+    pub(super) fn new(context: ControlContext, reactor: Rc<Reactor>) -> Self {
         let now_ms = context.clock.now_ms();
         let handler = &context.config.handler;
         let settings = InterestSettings {
@@ -73,6 +77,7 @@ impl Control {
             ttl_ms: u64::from(handler.stats_subscription_ttl_s) * SECOND_MS,
         };
         Self {
+            reactor,
             order: RefCell::new(Order::new(handler)),
             is_expiring: Cell::new(false),
             interest: RefCell::new(Interest::new(settings, now_ms)),

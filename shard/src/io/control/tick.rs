@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glommio::timer::sleep;
 use log::info;
 
 use super::ControlCommand;
@@ -25,9 +24,6 @@ const IDLE_TICK: Duration = Duration::from_millis(50);
 /// Ticks without a report after which a process counts as idle.
 const IDLE_AFTER_TICKS: u32 = 20;
 
-/// Pause when there is more to do: just long enough for publishers to get their turn.
-const BUSY_TICK: Duration = Duration::from_micros(1);
-
 /// Channels told about in one tick because their time has come.
 const EXPIRED_PER_TICK_MAX: usize = 2_048;
 
@@ -41,9 +37,9 @@ pub(super) async fn run(control: Rc<Control>) {
         match ticker.tick(&control) {
             Pace::Idle => {
                 ticker.tidy(&control);
-                sleep(ticker.pause()).await;
+                control.reactor.pause(ticker.pause()).await;
             }
-            Pace::Busy => sleep(BUSY_TICK).await,
+            Pace::Busy => futures_lite::future::yield_now().await,
             Pace::Over => return,
         }
     }

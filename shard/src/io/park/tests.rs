@@ -7,7 +7,7 @@ use super::*;
 
 /// Runs `test` as the only task of an executor made like a shard's.
 fn on_executor<F: Future<Output = ()> + 'static>(test: fn() -> F) {
-    let builder = executor_builder(None, "park-test");
+    let builder = executor_builder(Cores::Any, "park-test");
     builder
         .spawn(move || async move { test().await })
         .unwrap()

@@ -12,7 +12,7 @@ use super::super::{ControlCommand, ControlContext, commands, run};
 use crate::io::broadcast::Broadcast;
 use crate::io::bus::{Subscriber, bus};
 use crate::io::clock::Clock;
-use crate::io::park::executor_builder;
+use crate::io::park::{Cores, executor_builder};
 use crate::io::reports::{self, Report, SubscriptionChange};
 use crate::io::routes_watch::{RoutesWatch, load_initial};
 use crate::io::zeromq::StatsSender;
@@ -82,7 +82,7 @@ impl Rig {
             ready: Arc::clone(&ready),
         };
         let thread = std::thread::spawn(move || {
-            let executor = executor_builder(None, "control").make().unwrap();
+            let executor = executor_builder(Cores::Any, "control").make().unwrap();
             executor.run(run(context)).unwrap();
         });
         let reports = Some(sender);
