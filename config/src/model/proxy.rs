@@ -66,7 +66,8 @@ pub struct Proxy {
     pub backend_idle_max: usize,
     /// `response_head_max`: bytes a response head may have. Default 16,384.
     pub response_head_max: usize,
-    /// `buffer_size`: bytes in flight per proxied request and direction. Default 262,144.
+    /// `buffer_size`: bytes in flight per proxied request and direction. Default 524,288: fewer, larger
+    /// pieces carry large bodies at less cost.
     pub buffer_size: usize,
     /// `replay_max`: bytes of a request body kept for the next target or a retry. Default 100,000.
     pub replay_max: usize,
@@ -98,7 +99,7 @@ impl Default for Proxy {
             backend_keep_alive_s: 55,
             backend_idle_max: 512,
             response_head_max: 16_384,
-            buffer_size: 262_144,
+            buffer_size: 524_288,
             replay_max: 100_000,
             dns_refresh_s: 30,
         }

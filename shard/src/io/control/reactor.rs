@@ -47,6 +47,8 @@ pub(super) struct Reactor {
     pauses: RefCell<Slab<Pause>>,
     /// Tells the successive owners of a slot apart.
     generation: Cell<u16>,
+    /// Passes without anything to do.
+    idle_passes: Cell<u32>,
     /// Pauses so far.
     paused: Cell<u64>,
     /// When something is due at the earliest; may be too early, never too late.
@@ -92,6 +94,7 @@ impl Reactor {
             slots: RefCell::default(),
             pauses: RefCell::default(),
             generation: Cell::new(0),
+            idle_passes: Cell::new(0),
             paused: Cell::new(0),
             next_due_ms: Cell::new(u64::MAX),
         }))
@@ -103,25 +106,21 @@ impl Reactor {
     /// The kernel's, when the ring is broken for good.
     pub(super) async fn run(&self, is_over: impl Fn() -> bool) -> io::Result<()> {
         let mut ready = Vec::new();
-        let mut idle_passes = 0;
         while !is_over() {
-            let wait = if idle_passes < IDLE_PASSES {
-                Duration::ZERO
-            } else {
+            let is_idle = self.idle_passes.get() >= IDLE_PASSES;
+            let wait = if is_idle {
                 self.until_due()
+            } else {
+                Duration::ZERO
             };
             self.readiness.borrow_mut().turn(Some(wait), &mut ready)?;
-            let woken = ready
-                .drain(..)
-                .map(|event| self.handle(event))
-                .filter(|woken| *woken)
-                .count()
-                + self.expire();
-            idle_passes = if woken > 0 {
+            let events = ready.drain(..).map(|event| self.handle(event));
+            let woken = events.filter(|is_woken| *is_woken).count() + self.expire();
+            self.idle_passes.set(if woken > 0 {
                 0
             } else {
-                idle_passes.saturating_add(1).min(IDLE_PASSES)
-            };
+                self.idle_passes.get() + 1
+            });
             futures_lite::future::yield_now().await;
         }
         Ok(())
@@ -181,6 +180,13 @@ impl Reactor {
 
     fn note_due(&self, due_ms: u64) {
         self.next_due_ms.set(self.next_due_ms.get().min(due_ms));
+    }
+
+    /// Lets the other tasks have their turn. Not a mere yield: the ring must not be waited in while
+    /// somebody has more to do.
+    pub(super) async fn pass(&self) {
+        self.idle_passes.set(0);
+        futures_lite::future::yield_now().await;
     }
 
     /// Lets at least that time pass.
@@ -361,5 +367,71 @@ impl Drop for Socket {
                 .borrow_mut()
                 .unwatch(token(self.key, slot.generation));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::park::{Cores, executor_builder};
+
+    /// Runs `task` in a reactor until it is done; answers how long that took, in milliseconds.
+    fn run<F: Future<Output = ()> + 'static>(task: impl FnOnce(Rc<Reactor>) -> F) -> u64 {
+        let executor = executor_builder(Cores::Any, "reactor-test").make().unwrap();
+        executor.run(async {
+            let clock = Clock::start();
+            let reactor = Reactor::new(clock).unwrap();
+            let is_done = Rc::new(Cell::new(false));
+            let (task, is_told) = (task(Rc::clone(&reactor)), Rc::clone(&is_done));
+            glommio::spawn_local(async move {
+                task.await;
+                is_told.set(true);
+            })
+            .detach();
+            reactor.run(|| is_done.get()).await.unwrap();
+            clock.now_ms()
+        })
+    }
+
+    #[test]
+    fn nobody_waits_in_the_ring_while_a_task_has_more_to_do() {
+        let took_ms = run(|reactor| async move {
+            for _ in 0..1000 {
+                reactor.pass().await;
+            }
+        });
+        // A wait for every few passes would take half a minute.
+        assert!(took_ms < 10_000, "{took_ms} ms");
+    }
+
+    #[test]
+    fn who_pauses_first_goes_on_first() {
+        run(|reactor| async move {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let task = |number: u32| {
+                let (reactor, order) = (Rc::clone(&reactor), Rc::clone(&order));
+                glommio::spawn_local(async move {
+                    reactor.pause(Duration::from_millis(5)).await;
+                    order.borrow_mut().push(number);
+                })
+            };
+            let tasks: Vec<_> = (0..20).map(task).collect();
+            for task in tasks {
+                task.await;
+            }
+            assert_eq!(*order.borrow(), (0..20).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn a_read_from_who_says_nothing_ends_in_time() {
+        run(|reactor| async move {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = reactor.socket(listener.into()).accept().await.unwrap();
+            let result = server.read(&mut [0; 8], Duration::from_millis(20)).await;
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        });
     }
 }

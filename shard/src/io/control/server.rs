@@ -168,7 +168,7 @@ impl<'c> Connection<'c> {
     async fn read(&mut self) -> io::Result<bool> {
         if self.requests_in_turn >= REQUESTS_PER_TURN_MAX {
             self.requests_in_turn = 0;
-            futures_lite::future::yield_now().await;
+            self.control.reactor.pass().await;
         }
         let now_ms = self.control.clock.now_ms();
         let mut wait_ms = self.idle_timeout_ms;

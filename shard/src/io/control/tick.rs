@@ -39,7 +39,7 @@ pub(super) async fn run(control: Rc<Control>) {
                 ticker.tidy(&control);
                 control.reactor.pause(ticker.pause()).await;
             }
-            Pace::Busy => futures_lite::future::yield_now().await,
+            Pace::Busy => control.reactor.pass().await,
             Pace::Over => return,
         }
     }
