@@ -140,7 +140,7 @@ fn write_request_fields(
             }
         };
         if passes {
-            encode::field(out, field.name, field.value);
+            encode::parsed_field(out, field);
         }
     }
     for (name, value) in &context.route.headers {
@@ -175,7 +175,7 @@ fn write_marked(
     out: &mut Vec<u8>,
 ) {
     for field in marked {
-        encode::field(out, field.name, field.value);
+        encode::parsed_field(out, field);
     }
     for field in head.fields {
         let needs_mark = need_mark
@@ -287,7 +287,7 @@ pub(super) fn write_response_fields(
             _ => false,
         };
         if !is_dropped && !connection.names(field.name) && keeps(field.name) {
-            encode::field(out, field.name, field.value);
+            encode::parsed_field(out, field);
         }
     }
 }
