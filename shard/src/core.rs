@@ -133,6 +133,8 @@ impl<S: Socket> Core<S> {
     /// A core without connections.
     #[must_use]
     pub fn new(settings: Settings, counters: Arc<ShardCounters>, now: Now) -> Self {
+        let proxy = &settings.config.proxy;
+        let limits = (proxy.backend_connections_max, proxy.backend_waiting_max);
         let verifier = settings
             .config
             .proxy
@@ -146,7 +148,7 @@ impl<S: Socket> Core<S> {
             wheel: Wheel::new(now.ms),
             hub: Hub::new(),
             routes: Routes::default(),
-            pools: Pools::default(),
+            pools: Pools::new(limits.0, limits.1),
             verifier,
             counters,
             clients: 0,

@@ -155,6 +155,8 @@ pub struct Errors {
     pub backend_connect_failed: Counter,
     /// The backend did not answer in time.
     pub backend_timeout: Counter,
+    /// Requests refused because all connections to the backend were taken for too long.
+    pub backend_busy: Counter,
     /// The backend closed before its response was complete.
     pub backend_broke_off: Counter,
     /// The backend's instruct could not be understood.

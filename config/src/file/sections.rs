@@ -265,6 +265,18 @@ fn backend_limits(section: &mut Section<'_, '_, '_>, proxy: &mut Proxy) {
     let keep_alive = &mut proxy.backend_keep_alive_s;
     section.whole("backend_keep_alive", 0..=SECONDS_MAX, "seconds", keep_alive);
     section.whole(
+        "backend_connections_max",
+        1..=COUNT_MAX,
+        "connections",
+        &mut proxy.backend_connections_max,
+    );
+    section.whole(
+        "backend_waiting_max",
+        0..=COUNT_MAX,
+        "requests",
+        &mut proxy.backend_waiting_max,
+    );
+    section.whole(
         "backend_idle_max",
         0..=COUNT_MAX,
         "connections",

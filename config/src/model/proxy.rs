@@ -62,6 +62,12 @@ pub struct Proxy {
     /// `backend_keep_alive`: seconds an idle connection to a backend is kept. Default 55, below the
     /// 60 that many servers use, so that we close first.
     pub backend_keep_alive_s: u32,
+    /// `backend_connections_max`: connections to one address of a backend, per shard; further
+    /// requests wait. Default 1024.
+    pub backend_connections_max: usize,
+    /// `backend_waiting_max`: requests that may wait for one of them, per shard and for
+    /// `connect_timeout` at most; more are refused with 503. Default 16,384.
+    pub backend_waiting_max: usize,
     /// `backend_idle_max`: idle connections kept per target and shard. Default 512.
     pub backend_idle_max: usize,
     /// `response_head_max`: bytes a response head may have. Default 16,384.
@@ -97,6 +103,8 @@ impl Default for Proxy {
             response_timeout_s: 120,
             body_timeout_s: 60,
             backend_keep_alive_s: 55,
+            backend_connections_max: 1024,
+            backend_waiting_max: 16_384,
             backend_idle_max: 512,
             response_head_max: 16_384,
             buffer_size: 524_288,

@@ -174,6 +174,7 @@ const OURS: &[Metric] = &[
     shards("pincushion_route_not_found_total", COUNTER, "Requests without a route", |s| s.errors.route_not_found.get()),
     shards("pincushion_backend_connect_failed_total", COUNTER, "Backend connections that could not be made", |s| s.errors.backend_connect_failed.get()),
     shards("pincushion_backend_timeout_total", COUNTER, "Backends that did not answer in time", |s| s.errors.backend_timeout.get()),
+    shards("pincushion_backend_busy_total", COUNTER, "Requests refused because all connections to the backend were taken", |s| s.errors.backend_busy.get()),
     shards("pincushion_backend_broke_off_total", COUNTER, "Backends that closed within a response", |s| s.errors.backend_broke_off.get()),
     shards("pincushion_instruct_invalid_total", COUNTER, "Instructs that could not be understood", |s| s.errors.instruct_invalid.get()),
     shards("pincushion_delivered_bytes_total", COUNTER, "Content delivered, in bytes", |s| s.deliveries.delivered_bytes.get()),

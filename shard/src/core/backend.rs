@@ -133,7 +133,7 @@ impl<S: Socket> Core<S> {
     }
 
     fn refuse_busy(&mut self, key: ConnKey, exchange: Box<Exchange>, actions: &mut Actions) {
-        self.counters.errors.backend_connect_failed.add(1);
+        self.counters.errors.backend_busy.add(1);
         let refusal = Refusal::new(503, "Backend is busy.");
         self.fail(key, exchange, &refusal, actions);
     }

@@ -10,12 +10,6 @@ use hashbrown::HashMap;
 
 use super::ConnKey;
 
-/// Connections that one shard opens to one backend address; requests beyond wait.
-pub const BACKEND_CONNECTIONS_MAX: usize = 1024;
-
-/// Requests that wait for a connection of one pool; more are refused.
-pub const WAITING_MAX: usize = 16_384;
-
 /// Which pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PoolId(pub(super) u32);
@@ -66,13 +60,25 @@ pub(super) enum Acquired {
 }
 
 /// All pools of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pools {
+    connections_max: usize,
+    waiting_max: usize,
     list: Vec<Pool>,
     index: HashMap<PoolKey, PoolId, ahash::RandomState>,
 }
 
 impl Pools {
+    /// No pools yet. Each may have so many connections, and so many requests that wait for one.
+    pub(super) fn new(connections_max: usize, waiting_max: usize) -> Self {
+        Self {
+            connections_max,
+            waiting_max,
+            list: Vec::new(),
+            index: HashMap::default(),
+        }
+    }
+
     /// The pool for `key`, made when there is none.
     pub(super) fn id(&mut self, key: &PoolKey) -> PoolId {
         if let Some(id) = self.index.get(key) {
@@ -99,10 +105,11 @@ impl Pools {
 
     /// A connection for a request; `needs_fresh`: one that has not served before.
     pub(super) fn acquire(&mut self, id: PoolId, needs_fresh: bool) -> Acquired {
+        let (connections_max, waiting_max) = (self.connections_max, self.waiting_max);
         let Some(pool) = self.get_mut(id) else {
-            return Acquired::Wait;
+            return Acquired::Full;
         };
-        let has_room = pool.open < BACKEND_CONNECTIONS_MAX;
+        let has_room = pool.open < connections_max;
         // At the limit a used connection is better than none.
         if (!needs_fresh || !has_room)
             && let Some(key) = pool.idle.pop()
@@ -113,7 +120,7 @@ impl Pools {
             pool.open += 1;
             return Acquired::Open;
         }
-        if pool.waiting.len() < WAITING_MAX {
+        if pool.waiting.len() < waiting_max {
             Acquired::Wait
         } else {
             Acquired::Full
@@ -152,8 +159,10 @@ impl Pools {
 mod tests {
     use super::*;
 
+    const CONNECTIONS_MAX: usize = 3;
+
     fn pools() -> (Pools, PoolId) {
-        let mut pools = Pools::default();
+        let mut pools = Pools::new(CONNECTIONS_MAX, 1);
         let key = PoolKey {
             address: "127.0.0.1:1".parse().unwrap(),
             tls: None,
@@ -174,7 +183,7 @@ mod tests {
     #[test]
     fn requests_beyond_the_limit_wait() {
         let (mut pools, id) = pools();
-        for _ in 0..BACKEND_CONNECTIONS_MAX {
+        for _ in 0..CONNECTIONS_MAX {
             assert_eq!(pools.acquire(id, false), Acquired::Open);
         }
         assert_eq!(pools.acquire(id, false), Acquired::Wait);

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_replaced_route_stays_until_its_last_user_leaves() {
         let (mut routes, mut pools, config) =
-            (Routes::default(), Pools::default(), Config::default());
+            (Routes::default(), Pools::new(1, 1), Config::default());
         routes.replace(table("* 127.0.0.1:1"), &config, &mut pools);
         let query = RouteQuery {
             host: "a",

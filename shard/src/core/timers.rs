@@ -69,7 +69,7 @@ impl<S: Socket> Core<S> {
             Due::LoseBackendOf(backend) => self.lose_backend(backend, Loss::TimedOut, actions),
             Due::WaitedTooLong => {
                 if let State::Exchange(exchange) = self.take_state(key) {
-                    self.counters.errors.backend_timeout.add(1);
+                    self.counters.errors.backend_busy.add(1);
                     self.fail(
                         key,
                         exchange,

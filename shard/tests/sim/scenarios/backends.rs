@@ -1,7 +1,5 @@
 //! Backend connections: taken, lost, waited for, given back.
 
-use shard::core::pools::BACKEND_CONNECTIONS_MAX;
-
 use crate::stage::{GET, OK, stage};
 use crate::wire::PeerSide;
 use crate::world::World;
@@ -123,14 +121,25 @@ fn a_client_that_leaves_takes_its_backend_connection_along() {
     assert_eq!(world.core.connections(), 0);
 }
 
+/// The limit of a pool in these tests.
+const CONNECTIONS_MAX: usize = 3;
+
+/// A world whose pools are soon full.
+fn small_pools() -> World {
+    let mut config = crate::world::small_config();
+    config.proxy.backend_connections_max = CONNECTIONS_MAX;
+    config.proxy.backend_waiting_max = 3;
+    World::new(config, crate::stage::ROUTES)
+}
+
 #[test]
 fn requests_beyond_a_full_pool_wait_in_order() {
-    let mut world = stage();
-    for _ in 0..BACKEND_CONNECTIONS_MAX {
+    let mut world = small_pools();
+    for _ in 0..CONNECTIONS_MAX {
         world.client(GET);
     }
     let (left, second, third) = (world.client(GET), world.client(GET), world.client(GET));
-    assert_eq!(world.backends.len(), BACKEND_CONNECTIONS_MAX);
+    assert_eq!(world.backends.len(), CONNECTIONS_MAX);
     world.reset(left);
     let backend = world.backend(0);
     world.say(backend, OK);
@@ -140,23 +149,40 @@ fn requests_beyond_a_full_pool_wait_in_order() {
     assert_eq!(world.statuses(second), [200]);
     // A connection that is lost makes room for a new one.
     world.reset(backend);
-    let fresh = world.backend(BACKEND_CONNECTIONS_MAX);
+    let fresh = world.backend(CONNECTIONS_MAX);
     world.say(fresh, OK);
     assert_eq!(world.statuses(third), [200]);
 }
 
 #[test]
 fn a_request_that_waited_is_served_by_a_fresh_connection_in_the_place_of_a_lost_one() {
-    let mut world = stage();
-    for _ in 0..BACKEND_CONNECTIONS_MAX {
+    let mut world = small_pools();
+    for _ in 0..CONNECTIONS_MAX {
         world.client(GET);
     }
     let waiting = world.client(GET);
     let lost = world.backend(0);
     world.reset(lost);
-    let fresh = world.backend(BACKEND_CONNECTIONS_MAX);
+    let fresh = world.backend(CONNECTIONS_MAX);
     world.say(fresh, OK);
     assert_eq!(world.statuses(waiting), [200]);
+}
+
+#[test]
+fn requests_beyond_the_queue_are_refused_and_those_in_it_do_not_wait_for_ever() {
+    let mut world = small_pools();
+    for _ in 0..CONNECTIONS_MAX {
+        world.client(GET);
+    }
+    let waiting = [world.client(GET), world.client(GET), world.client(GET)];
+    let refused = world.client(GET);
+    assert_eq!(world.statuses(refused), [503]);
+    let connect_timeout_ms = 1000 * u64::from(world.core.settings().config.proxy.connect_timeout_s);
+    world.advance(connect_timeout_ms + 100);
+    for client in waiting {
+        assert_eq!(world.statuses(client), [503]);
+    }
+    assert_eq!(world.counters.errors.backend_busy.get(), 4);
 }
 
 #[test]
