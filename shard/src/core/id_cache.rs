@@ -3,7 +3,7 @@
 //!
 //! An id is remembered with its channel for a fixed time from its first sight. The texts
 //! themselves are compared, so nothing is taken for a double that is none. They lie end to end in
-//! [segments](SEGMENT_LEN) in the order of first sight, which is the order in which they expire:
+//! segments (`SEGMENT_LEN`) in the order of first sight, which is the order in which they expire:
 //! an entry costs its text, a head of 16 bytes and a place in the index, and no allocation.
 
 use std::collections::VecDeque;
