@@ -86,3 +86,18 @@ fn memory_comes_back_after_each_storm() {
     let most_kib = baseline_kib + baseline_kib / 4;
     wait_until("memory comes back", || server.resident_kib() <= most_kib);
 }
+
+#[test]
+fn clients_that_sent_more_than_their_request_and_left_are_not_held() {
+    let server = Settings::one_shard().route("* test").start();
+    for ahead_len in [0, 100, 20_000, 100_000] {
+        let mut client = server.client();
+        // Read in pieces, so that the end of the input is known before the last of it is read.
+        let ahead = "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1 + ahead_len / 32);
+        client.send(&ahead).end_sending();
+        wait_until("the stream is over", || {
+            server.metric("pincushion_holds_started_total") > 0
+                && server.metric("pincushion_held_streams") == 0
+        });
+    }
+}

@@ -218,11 +218,7 @@ impl Engine {
             let len_max = socket.read_max(head_len_max).min(input.len());
             let socket = &mut socket.socket;
             if socket.flags.is_paused {
-                socket.flags.is_readable = true;
-                if state.contains(SocketState::READ_CLOSED) {
-                    self.core.peer_done(key, &mut self.actions);
-                    self.perform(&[]);
-                }
+                self.leave_unread(key);
                 return;
             }
             let end = socket.flags.end;
@@ -254,6 +250,19 @@ impl Engine {
             }
         }
         self.again.push((key, serial));
+    }
+
+    /// A socket with input was paused: no event will tell again of what is there already, nor that
+    /// the peer has ended its side.
+    fn leave_unread(&mut self, key: ConnKey) {
+        let Some(row) = self.core.socket_mut(key) else {
+            return;
+        };
+        row.socket.flags.is_readable = true;
+        if row.socket.flags.end == InputEnd::Near {
+            self.core.peer_done(key, &mut self.actions);
+            self.perform(&[]);
+        }
     }
 
     /// Bytes from a socket: decrypted if need be, then the core's.
@@ -307,12 +316,7 @@ impl Engine {
         let count = again.len();
         for (key, serial) in again.drain(..) {
             let row = self.core.socket_mut(key);
-            let Some(row) = row.filter(|row| row.serial() == serial) else {
-                continue;
-            };
-            // Paused meanwhile: no event will tell again of what is there already.
-            row.socket.flags.is_readable |= row.socket.flags.is_paused;
-            if !row.socket.flags.is_paused {
+            if row.is_some_and(|row| row.serial() == serial) {
                 self.guarded(|engine| engine.read(key, SocketState::default()));
             }
         }
