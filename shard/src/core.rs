@@ -18,6 +18,7 @@ mod mend;
 pub mod pages;
 pub mod pools;
 mod publish;
+mod recover;
 mod request;
 mod request_log;
 mod response;
@@ -48,6 +49,7 @@ use hub::{Hub, Subscriber};
 use pages::Pages;
 use pools::{BackendTls, PoolId, Pools};
 use publish::Group;
+use recover::Recovery;
 use routes::Routes;
 use signature::Verifier;
 use wheel::{Links, TimerLinks, Wheel};
@@ -121,6 +123,7 @@ pub struct Core<S> {
     seen: Vec<ClientSeen>,
     is_announcing: bool,
     draining_until_ms: Option<u64>,
+    recovery: Recovery,
 }
 
 impl<S> Links for Pages<Row<S>> {
@@ -162,6 +165,7 @@ impl<S: Socket> Core<S> {
             seen: Vec::new(),
             is_announcing: false,
             draining_until_ms: None,
+            recovery: Recovery::default(),
         }
     }
 
@@ -295,7 +299,8 @@ impl<S: Socket> Core<S> {
     /// When something is due at the latest.
     #[must_use]
     pub fn next_due_ms(&self) -> Option<u64> {
-        self.wheel.next_due_ms()
+        let timers = self.wheel.next_due_ms();
+        [timers, self.recovery.due_ms()].into_iter().flatten().min()
     }
 
     fn insert(&mut self, state: State, is_ssl: bool) -> ConnKey {

@@ -47,6 +47,7 @@ impl<S: Socket> Core<S> {
             }
         }
         self.expired = expired;
+        self.catch_up(actions);
         self.check_drain(actions);
         self.settle(actions);
     }

@@ -184,8 +184,7 @@ impl Engine {
                 Broadcast::Items(items) => self.core.publish(&items),
                 Broadcast::Routes(table) => self.core.replace_routes(table),
                 Broadcast::Drain { timeout_ms } => self.begin_drain(timeout_ms),
-                // Catching up after lost items belongs to reliability, which holds do not have yet.
-                Broadcast::Recover => {}
+                Broadcast::Recover => self.core.recover(),
             }
         }
         (taken, false)

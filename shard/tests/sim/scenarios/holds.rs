@@ -104,6 +104,20 @@ fn a_hint_sends_the_request_to_its_backend_again() {
 }
 
 #[test]
+fn to_recover_makes_polls_ask_again_a_moment_later_and_leaves_streams_alone() {
+    let mut world = stage();
+    let (_poll, backend) = world.held(GET, "response", "");
+    let (_stream, other) = world.held(GET, "stream", "");
+    assert_eq!(backend, other, "the connection is used again");
+    world.core.recover();
+    world.advance(50);
+    assert_eq!(world.requests(backend).len(), 2);
+    world.advance(100);
+    assert_eq!(world.requests(backend).len(), 3);
+    assert_eq!(world.counters.connections.held_streams.get(), 1);
+}
+
+#[test]
 fn a_hint_can_lead_to_the_next_hold() {
     let mut world = stage();
     let (client, backend) = world.held(GET, "response", "");
