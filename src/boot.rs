@@ -281,7 +281,7 @@ impl Crew {
             ready: Arc::clone(&ready),
         };
         spawn_control(context, &parts.places, executors_made, ended)?;
-        await_serving(&answers, shards)?;
+        await_serving(&answers, &ends, shards)?;
         ready.store(true, Ordering::Release);
         Ok(Self {
             shards,
@@ -342,6 +342,8 @@ fn spawn_control(
     executor_builder(Cores::Among(cores), "control")
         .spawn(move || async move {
             executors_made.wait();
+            // All shards have their own descriptor tables.
+            executors_made.wait();
             match control::run(context).await {
                 Ok(()) => notice.tell(End::Idle),
                 Err(error) => log::error!("the control thread has failed: {error}"),
@@ -351,9 +353,24 @@ fn spawn_control(
         .map_err(|error| format!("cannot start the control thread: {error}"))
 }
 
-fn await_serving(answers: &Receiver<Result<(), ShardError>>, shards: usize) -> Result<(), String> {
+/// Waits until all shards serve. A thread that ends before that is a failed start: the others would
+/// wait for it for ever.
+fn await_serving(
+    answers: &Receiver<Result<(), ShardError>>,
+    ends: &Receiver<(String, End)>,
+    shards: usize,
+) -> Result<(), String> {
     for _ in 0..shards {
-        match answers.recv() {
+        let answer = crossbeam_channel::select! {
+            recv(answers) -> answer => answer,
+            // Its answer, if it has given one, says more.
+            recv(ends) -> end => match (answers.try_recv(), end) {
+                (Ok(answer), _) => Ok(answer),
+                (Err(_), Ok((name, _))) => return Err(format!("{name} cannot start")),
+                (Err(_), Err(error)) => Err(error),
+            },
+        };
+        match answer {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err("a shard ended before it served".to_owned()),

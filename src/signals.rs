@@ -1,8 +1,13 @@
 //! Signals, as commands: SIGTERM and SIGINT drain, SIGHUP reads the routes again.
 
+use std::time::Duration;
+
 use shard::io::control::ControlCommand;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// How long the control thread may take to listen.
+const TELL_MAX: Duration = Duration::from_secs(1);
 
 /// Passes signals on to the control thread, in a thread of its own, for as long as the process
 /// lives. A second request to end ends the process at once.
@@ -26,8 +31,8 @@ pub(crate) fn forward(commands: crossbeam_channel::Sender<ControlCommand>) -> st
                     std::process::exit(1);
                 }
                 log::info!("draining: no new clients, what is under way may end");
-                if commands.send(ControlCommand::Drain).is_err() {
-                    return;
+                if let Err(error) = commands.send_timeout(ControlCommand::Drain, TELL_MAX) {
+                    log::error!("the control thread does not listen: {error}");
                 }
             }
         })?;

@@ -32,6 +32,7 @@ mod timers;
 mod upload;
 pub mod wheel;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -115,7 +116,7 @@ pub struct Core<S> {
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept")]
     spare: Vec<Box<Exchange>>,
     /// Clients with input at hand that can go on; see [`Core::settle`].
-    runnable: Vec<ConnKey>,
+    runnable: VecDeque<ConnKey>,
     slice: Vec<Subscriber>,
     /// The entry of the hub whose subscribers are being served.
     delivering: Option<u32>,
@@ -158,7 +159,7 @@ impl<S: Socket> Core<S> {
             refused: 0,
             serial: 0,
             spare: Vec::new(),
-            runnable: Vec::new(),
+            runnable: VecDeque::new(),
             slice: Vec::new(),
             delivering: None,
             expired: Vec::new(),

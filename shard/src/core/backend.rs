@@ -97,7 +97,13 @@ impl<S: Socket> Core<S> {
         pool: PoolId,
         actions: &mut Actions,
     ) {
-        match self.pools.acquire(pool, exchange.needs_fresh) {
+        let mut acquired = self.pools.acquire(pool, exchange.needs_fresh);
+        if acquired == Acquired::Full {
+            // Those who have left still stand in the queue.
+            self.forget_gone(pool);
+            acquired = self.pools.acquire(pool, exchange.needs_fresh);
+        }
+        match acquired {
             Acquired::Idle(backend) => {
                 self.counters.connections.backends_idle.sub(1);
                 self.set_phase(
@@ -482,6 +488,16 @@ impl<S: Socket> Core<S> {
             }
             // Its place in the queue is skipped when its turn comes.
             Link::Waiting | Link::None => {}
+        }
+    }
+
+    /// Takes those off the front of a queue who wait no more. They grow old in order.
+    fn forget_gone(&mut self, pool: PoolId) {
+        if let Some(client) = self.next_waiting(pool) {
+            let serial = self.rows.get(client).map_or(0, |row| row.serial);
+            if let Some(entry) = self.pools.get_mut(pool) {
+                entry.waiting.push_front((client, serial));
+            }
         }
     }
 

@@ -79,6 +79,8 @@ impl<S: Socket> Core<S> {
             None => return,
         }
         match self.rows.get(key).map(|row| &row.state) {
+            // More of its requests are at hand.
+            Some(State::Head(_)) if self.runnable.contains(&key) => {}
             Some(State::Idle | State::Head(_) | State::Held(_) | State::Finishing) => {
                 self.close_unless_blocked(key, actions);
             }
@@ -97,10 +99,8 @@ impl<S: Socket> Core<S> {
             return;
         };
         row.flags.is_peer_done = true;
-        if matches!(
-            row.state,
-            State::Held(_) | State::Idle | State::Head(_) | State::Finishing
-        ) {
+        // Whoever has sent requests ahead is still answered; the end is seen behind them.
+        if matches!(row.state, State::Held(_) | State::Idle | State::Finishing) {
             self.close_unless_blocked(key, actions);
         }
         self.settle(actions);
@@ -164,6 +164,9 @@ impl<S: Socket> Core<S> {
                     self.schedule_in(peer, self.settings.body_timeout_ms);
                 }
             }
+            Some(State::Idle | State::Head(_)) if self.is_blocked(key) => {
+                self.schedule_in(key, self.settings.body_timeout_ms);
+            }
             Some(State::Idle | State::Head(_) | State::Gone) | None => {}
         }
     }
@@ -183,7 +186,7 @@ impl<S: Socket> Core<S> {
             }
             State::Head(_) => {
                 self.schedule_in(key, self.settings.header_timeout_ms);
-                self.runnable.push(key);
+                self.runnable.push_back(key);
             }
             State::Finishing if flags.is_peer_done => self.close_client(key, actions),
             State::Finishing => self.schedule_in(key, self.settings.linger_ms),
@@ -230,7 +233,7 @@ impl<S: Socket> Core<S> {
     /// A list instead of recursion: a client may send thousands of requests in one piece.
     pub(super) fn settle(&mut self, actions: &mut Actions) {
         for _ in 0..SETTLED_MAX {
-            let Some(key) = self.runnable.pop() else {
+            let Some(key) = self.runnable.pop_front() else {
                 return;
             };
             let Some(row) = self.rows.get_mut(key) else {
@@ -451,7 +454,7 @@ impl<S: Socket> Core<S> {
             return;
         }
         self.set_state(key, State::Head(Box::new(leftover)));
-        self.runnable.push(key);
+        self.runnable.push_back(key);
     }
 
     /// Forgets a client and everything that hangs on it.
@@ -514,7 +517,7 @@ impl<S: Socket> Core<S> {
         }
     }
 
-    fn denounce(&mut self, key: ConnKey) {
+    pub(super) fn denounce(&mut self, key: ConnKey) {
         let Some(row) = self.rows.get(key) else {
             return;
         };

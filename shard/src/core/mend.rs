@@ -13,7 +13,6 @@ use super::{ConnKey, Core, Socket};
 impl<S: Socket> Core<S> {
     /// Ends whatever is half done and counts anew what is counted.
     pub fn mend(&mut self, actions: &mut Actions) {
-        self.runnable.clear();
         self.close_torn(actions);
         self.close_unserved(actions);
         self.purge_hub();
@@ -46,10 +45,17 @@ impl<S: Socket> Core<S> {
         let keys: Vec<ConnKey> = rows.map(|(key, _)| key).collect();
         for key in keys {
             self.wheel.cancel(&mut self.rows, key);
+            let mut is_end_by_close = false;
             if let State::Exchange(exchange) = self.take_state(key) {
+                is_end_by_close = exchange.ends_by_close();
                 self.routes.leave(exchange.route);
             }
-            actions.list.push(Action::Close(key));
+            self.denounce(key);
+            actions.list.push(if is_end_by_close {
+                Action::Reset(key)
+            } else {
+                Action::Close(key)
+            });
         }
     }
 

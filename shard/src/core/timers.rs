@@ -28,25 +28,23 @@ enum Due {
 impl<S: Socket> Core<S> {
     /// Handles timers that are due.
     pub fn expire(&mut self, actions: &mut Actions) {
-        let mut expired = std::mem::take(&mut self.expired);
-        expired.clear();
-        self.wheel.expire(
-            &mut self.rows,
-            self.now.ms,
-            EXPIRED_PER_CALL_MAX,
-            &mut expired,
-        );
-        for key in &expired {
+        // What an earlier call has not come to, because it panicked, is not forgotten.
+        if self.expired.is_empty() {
+            let now_ms = self.now.ms;
+            let (rows, out) = (&mut self.rows, &mut self.expired);
+            self.wheel.expire(rows, now_ms, EXPIRED_PER_CALL_MAX, out);
+            self.expired.reverse();
+        }
+        while let Some(key) = self.expired.pop() {
             // Set again by what an earlier one has led to: its new time has not come.
             let is_set = self
                 .rows
-                .get(*key)
+                .get(key)
                 .is_some_and(|row| row.timer.is_scheduled());
             if !is_set {
-                self.expire_one(*key, actions);
+                self.expire_one(key, actions);
             }
         }
-        self.expired = expired;
         self.catch_up(actions);
         self.check_drain(actions);
         self.settle(actions);
@@ -95,11 +93,13 @@ impl<S: Socket> Core<S> {
         };
         match &row.state {
             State::Idle | State::Head(_) | State::Finishing => Due::CloseClient,
-            State::Exchange(exchange) if exchange.backend == Link::Waiting => Due::WaitedTooLong,
-            State::Exchange(exchange) if exchange.upload.is_complete() => Due::CloseClient,
-            State::Exchange(exchange) => match exchange.open_backend() {
-                Some(backend) if self.is_blocked(backend) => Due::LoseBackendOf(backend),
-                Some(_) | None => Due::CutUpload,
+            State::Exchange(exchange) => match exchange.backend {
+                Link::Waiting => Due::WaitedTooLong,
+                // The backend's own timer counts.
+                Link::Connecting(_) => Due::Nothing,
+                Link::None | Link::Open(_) if exchange.upload.is_complete() => Due::Nothing,
+                Link::Open(backend) if self.is_blocked(backend) => Due::LoseBackendOf(backend),
+                Link::None | Link::Open(_) => Due::CutUpload,
             },
             State::Held(hold) if hold.is_stream() && row.flags.is_blocked => Due::SlowClient,
             State::Held(hold) if hold.kind == HoldKind::Response => Due::TimeOutHold,

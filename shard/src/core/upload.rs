@@ -119,16 +119,19 @@ impl<S: Socket> Core<S> {
     }
 
     fn after_upload(&mut self, key: ConnKey, exchange: &Exchange, actions: &mut Actions) {
-        if exchange.upload.is_complete() {
+        let is_complete = exchange.upload.is_complete();
+        let is_full = exchange.request.content_len() >= self.settings.config.proxy.replay_max;
+        // Nobody to send it to yet.
+        let is_stuck = !is_complete && is_full && exchange.open_backend().is_none();
+        if is_complete || is_stuck {
             actions.list.push(Action::PauseReading(key));
-            self.wheel.cancel(&mut self.rows, key);
-        } else {
-            self.schedule_in(key, self.settings.body_idle_timeout_ms);
-            let is_full = exchange.request.content_len() >= self.settings.config.proxy.replay_max;
-            if exchange.open_backend().is_none() && is_full {
-                // Nobody to send it to yet.
-                actions.list.push(Action::PauseReading(key));
-                self.wheel.cancel(&mut self.rows, key);
+        }
+        match exchange.backend {
+            // Its timer is for how long it waits.
+            Link::Waiting => {}
+            _ if is_complete || is_stuck => self.wheel.cancel(&mut self.rows, key),
+            Link::None | Link::Connecting(_) | Link::Open(_) => {
+                self.schedule_in(key, self.settings.body_idle_timeout_ms);
             }
         }
         if let Some(backend) = exchange.open_backend() {

@@ -209,6 +209,7 @@ impl Engine {
                 .core
                 .deliver(DELIVERIES_PER_SLICE_MAX, &mut self.actions);
             self.perform(&[]);
+            self.core.delivered();
             if count == 0 {
                 break;
             }

@@ -128,6 +128,8 @@ impl<S: Socket> Core<S> {
         self.counters.connections.held_streams.add(1);
         self.hold(key, exchange, &start.instruct, kind, details, actions);
         match keep_alive_ms {
+            // What is queued already has to be taken first.
+            _ if self.is_blocked(key) => self.schedule_in(key, self.settings.body_timeout_ms),
             Some(ms) => self.schedule_keep_alive(key, ms),
             None => self.wheel.cancel(&mut self.rows, key),
         }

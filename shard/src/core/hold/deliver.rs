@@ -23,7 +23,6 @@ impl<S: Socket> Core<S> {
             Some(slice) => {
                 self.delivering = Some(slice.entry);
                 self.deliver_slice(&slice, &subscribers, actions);
-                self.delivering = None;
                 subscribers.len()
             }
             None => 0,
@@ -31,6 +30,11 @@ impl<S: Socket> Core<S> {
         self.slice = subscribers;
         self.settle(actions);
         done
+    }
+
+    /// What the last call of [`Core::deliver`] has asked for is done.
+    pub fn delivered(&mut self) {
+        self.delivering = None;
     }
 
     fn deliver_slice(

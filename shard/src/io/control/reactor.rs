@@ -34,6 +34,11 @@ const INPUT: SocketState = SocketState::READABLE
     .union(SocketState::HANGUP)
     .union(SocketState::ERROR);
 
+/// States after which the input has an end.
+const ENDING: SocketState = SocketState::READ_CLOSED
+    .union(SocketState::HANGUP)
+    .union(SocketState::ERROR);
+
 /// States after which a write has something to say.
 const OUTPUT: SocketState = SocketState::WRITABLE
     .union(SocketState::HANGUP)
@@ -61,6 +66,10 @@ struct Slot {
     generation: u16,
     is_readable: bool,
     is_writable: bool,
+    /// The end of the input is near: it is read up to it, since no other event will tell.
+    is_ending: bool,
+    /// The kernel has ended the watch.
+    is_unwatched: bool,
     waker: Option<Waker>,
     due_ms: Option<u64>,
 }
@@ -148,6 +157,8 @@ impl Reactor {
         };
         slot.is_readable |= state.intersects(INPUT);
         slot.is_writable |= state.intersects(OUTPUT);
+        slot.is_ending |= state.intersects(ENDING);
+        slot.is_unwatched |= state.contains(SocketState::WATCH_ENDED);
         slot.waker.take().map(Waker::wake).is_some()
     }
 
@@ -274,7 +285,7 @@ impl Socket {
             }
             match sys::recv(&self.fd, buf) {
                 Ok(len) => {
-                    self.is_drained.set(len > 0 && len < buf.len());
+                    self.is_drained.set(len < buf.len() && !self.is_ending());
                     return Ok(len);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -327,6 +338,11 @@ impl Socket {
         sys::shutdown_write(&self.fd)
     }
 
+    fn is_ending(&self) -> bool {
+        let slots = self.reactor.slots.borrow();
+        slots.get(self.key).is_some_and(|slot| slot.is_ending)
+    }
+
     fn due_ms(&self, timeout: Duration) -> Option<u64> {
         let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Some(self.reactor.clock.now_ms().saturating_add(ms))
@@ -340,6 +356,10 @@ impl Socket {
             let Some(slot) = slots.get_mut(self.key) else {
                 return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
             };
+            if std::mem::take(&mut slot.is_unwatched) {
+                let token = token(self.key, slot.generation);
+                reactor.readiness.borrow_mut().watch(token, self.fd.as_fd());
+            }
             if std::mem::take(flag(slot)) {
                 slot.due_ms = None;
                 return Poll::Ready(Ok(()));
@@ -432,6 +452,27 @@ mod tests {
             let server = reactor.socket(listener.into()).accept().await.unwrap();
             let result = server.read(&mut [0; 8], Duration::from_millis(20)).await;
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        });
+    }
+
+    #[test]
+    fn an_end_that_comes_together_with_bytes_is_seen_behind_them() {
+        run(|reactor| async move {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = reactor.socket(listener.into()).accept().await.unwrap();
+            let timeout = Duration::from_secs(10);
+            let reader = glommio::spawn_local(async move {
+                let mut buf = [0; 8];
+                let first = server.read(&mut buf, timeout).await.unwrap();
+                (first, server.read(&mut buf, timeout).await.unwrap())
+            });
+            // The reader waits by now, so that both come as news.
+            reactor.pause(Duration::from_millis(5)).await;
+            std::io::Write::write_all(&mut &client, b"bytes").unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(reader.await, (5, 0));
         });
     }
 }

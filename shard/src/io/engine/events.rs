@@ -278,6 +278,7 @@ impl Engine {
     fn given_cipher(&mut self, key: ConnKey, cipher: &[u8]) {
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
+        let serial = self.core.socket(key).map_or(0, |row| row.serial());
         let session = self
             .core
             .socket_mut(key)
@@ -295,7 +296,12 @@ impl Engine {
             self.core.received(key, &plain, &mut self.actions);
             self.perform(&plain);
         }
+        let is_same = self
+            .core
+            .socket(key)
+            .is_some_and(|row| row.serial() == serial);
         match progress {
+            _ if !is_same => {}
             Some(Ok(progress)) if progress.peer_closed => {
                 self.core.ended(key, &mut self.actions);
                 self.perform(&[]);

@@ -114,9 +114,14 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
     // glommio wakes executors by descriptor number: all of them must exist before the numbers mean
     // different things in different threads.
     context.executors_made.wait();
-    if context.config.shards.private_descriptors {
-        sys::unshare_files().map_err(system("get an own descriptor table"))?;
-    }
+    let unshared = match context.config.shards.private_descriptors {
+        true => sys::unshare_files(),
+        false => Ok(()),
+    };
+    // Nobody opens anything before all have their own tables: a socket that is copied into another
+    // table is not closed when its owner closes it.
+    context.executors_made.wait();
+    unshared.map_err(system("get an own descriptor table"))?;
     let (open, kinds) = listeners(&context)?;
     let mut readiness = Readiness::new(RING_DEPTH).map_err(system("make a ring"))?;
     let parker = Parker::new(&readiness).map_err(system("sleep on a ring"))?;

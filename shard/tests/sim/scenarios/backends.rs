@@ -186,6 +186,37 @@ fn requests_beyond_the_queue_are_refused_and_those_in_it_do_not_wait_for_ever() 
 }
 
 #[test]
+fn content_that_comes_later_does_not_make_a_request_wait_for_ever() {
+    let mut world = small_pools();
+    for _ in 0..CONNECTIONS_MAX {
+        world.client(GET);
+    }
+    let client = world.client("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
+    world.say(client, "hi");
+    let connect_timeout_ms = 1000 * u64::from(world.core.settings().config.proxy.connect_timeout_s);
+    world.advance(connect_timeout_ms + 100);
+    assert_eq!(world.statuses(client), [503]);
+}
+
+#[test]
+fn a_request_whose_wait_is_over_is_not_closed_while_its_connection_is_opened() {
+    let mut world = small_pools();
+    for _ in 0..CONNECTIONS_MAX {
+        world.client(GET);
+    }
+    let waiting = world.client(GET);
+    let connect_timeout_ms = 1000 * u64::from(world.core.settings().config.proxy.connect_timeout_s);
+    world.advance(connect_timeout_ms - 200);
+    let lost = world.backend(0);
+    world.reset(lost);
+    let fresh = world.backend(CONNECTIONS_MAX);
+    world.advance(1000);
+    assert!(!world.is_closed(waiting));
+    world.say(fresh, OK);
+    assert_eq!(world.statuses(waiting), [200]);
+}
+
+#[test]
 fn surplus_idle_connections_are_closed_the_oldest_first() {
     let mut config = crate::world::small_config();
     config.proxy.backend_idle_max = 1;

@@ -54,6 +54,14 @@ fn thousands_of_requests_in_one_piece_do_not_pile_up_on_the_stack() {
 }
 
 #[test]
+fn all_requests_sent_ahead_are_answered_although_the_client_has_ended_its_side() {
+    let mut world = stage();
+    let client = world.client(&"GET /test HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100));
+    world.end(client);
+    assert_eq!(world.statuses(client).len(), 100);
+}
+
+#[test]
 fn what_is_no_request_is_refused_and_ends_the_connection() {
     let mut world = stage();
     let client = world.client("GET /a HTTP/1.1\r\nHost : h\r\n\r\n");
