@@ -470,7 +470,7 @@ mod tests {
             });
             // The reader waits by now, so that both come as news.
             reactor.pause(Duration::from_millis(5)).await;
-            std::io::Write::write_all(&mut &client, b"bytes").unwrap();
+            io::Write::write_all(&mut &client, b"bytes").unwrap();
             client.shutdown(std::net::Shutdown::Write).unwrap();
             assert_eq!(reader.await, (5, 0));
         });
