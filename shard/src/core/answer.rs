@@ -112,13 +112,8 @@ impl<S: Socket> Core<S> {
     /// Answers a request that could not be read, and ends the connection: where the next request
     /// would begin is unknown.
     pub(super) fn refuse_unread(&mut self, key: ConnKey, refusal: &Refusal, actions: &mut Actions) {
-        let terms = ClientTerms {
-            version: Version::Http11,
-            is_persistent: false,
-            is_head: false,
-            is_trusted: false,
-        };
-        self.send_answer(key, &terms, &Answer::page(refusal), actions);
+        let page = Answer::page(refusal);
+        self.send_answer(key, &ClientTerms::UNKNOWN, &page, actions);
         self.finish(key, actions);
     }
 
@@ -136,7 +131,7 @@ impl<S: Socket> Core<S> {
             self.close_client(key, actions);
             return;
         }
-        self.let_go_of_backend(key, &mut exchange, actions);
+        self.let_go_of_backend(&mut exchange, actions);
         if !exchange.upload.is_complete() {
             exchange.terms.is_persistent = false;
         }

@@ -474,12 +474,7 @@ impl<S: Socket> Core<S> {
     }
 
     /// Takes away the backend connection of an exchange that ends early.
-    pub(super) fn let_go_of_backend(
-        &mut self,
-        _key: ConnKey,
-        exchange: &mut Exchange,
-        actions: &mut Actions,
-    ) {
+    pub(super) fn let_go_of_backend(&mut self, exchange: &mut Exchange, actions: &mut Actions) {
         match std::mem::replace(&mut exchange.backend, Link::None) {
             Link::Open(backend) | Link::Connecting(backend) => {
                 if let Some((pool, _)) = self.backend_of(backend) {

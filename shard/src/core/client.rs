@@ -473,7 +473,7 @@ impl<S: Socket> Core<S> {
         match state {
             State::Gone | State::Backend(_) => return,
             State::Exchange(mut exchange) => {
-                self.let_go_of_backend(key, &mut exchange, actions);
+                self.let_go_of_backend(&mut exchange, actions);
                 self.counters.connections.clients_active.sub(1);
                 self.retire(exchange);
             }

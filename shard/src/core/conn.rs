@@ -108,6 +108,16 @@ pub(super) struct ClientTerms {
     pub(super) is_trusted: bool,
 }
 
+impl ClientTerms {
+    /// Before anything of a request is known.
+    pub(super) const UNKNOWN: Self = Self {
+        version: Version::Http11,
+        is_persistent: false,
+        is_head: false,
+        is_trusted: false,
+    };
+}
+
 impl<S> Row<S> {
     /// How many bytes may be read from this connection at once.
     ///

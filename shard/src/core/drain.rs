@@ -10,8 +10,7 @@ enum Farewell {
     Close,
     /// What is queued for it is still its due.
     Finish,
-    EndStream,
-    Answer,
+    EndHold,
     Wait,
 }
 
@@ -28,8 +27,7 @@ impl<S: Socket> Core<S> {
             match self.farewell(key) {
                 Farewell::Close => self.close_client(key, actions),
                 Farewell::Finish => self.finish(key, actions),
-                Farewell::EndStream => self.end_held(key, actions),
-                Farewell::Answer => self.end_held(key, actions),
+                Farewell::EndHold => self.end_held(key, actions),
                 Farewell::Wait => {}
             }
         }
@@ -90,8 +88,7 @@ impl<S: Socket> Core<S> {
         match row.map(|row| &row.state) {
             Some(State::Idle | State::Head(_)) if is_blocked => Farewell::Finish,
             Some(State::Idle | State::Head(_)) => Farewell::Close,
-            Some(State::Held(hold)) if hold.kind == HoldKind::Response => Farewell::Answer,
-            Some(State::Held(_)) => Farewell::EndStream,
+            Some(State::Held(_)) => Farewell::EndHold,
             Some(State::Exchange(_) | State::Finishing | State::Backend(_) | State::Gone)
             | None => Farewell::Wait,
         }

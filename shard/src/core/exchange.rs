@@ -140,12 +140,7 @@ impl Exchange {
             route: RouteId::NONE,
             target: 0,
             address: 0,
-            terms: ClientTerms {
-                version: proto::http::Version::Http11,
-                is_persistent: false,
-                is_head: false,
-                is_trusted: false,
-            },
+            terms: ClientTerms::UNKNOWN,
             needs_fresh: false,
             backend: Link::None,
             upload: Upload::none(),

@@ -11,12 +11,9 @@ use super::exchange::{
     Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
 };
 use super::request_log::Outcome;
-use super::rewrite::{absolute_url, is_grip, write_response_fields};
+use super::rewrite::{absolute_url, write_response_fields};
 use super::upload::send_piece;
 use super::{ConnKey, Core, Socket};
-
-/// Content of a response with instructions that is buffered, in bytes (grip-http.md section 3.1).
-pub(super) const INSTRUCT_CONTENT_MAX: usize = 100_000;
 
 /// Content up to this many bytes is copied behind its head, so that both leave in one piece.
 const COPIED_MAX: usize = 16 * 1024;
@@ -178,7 +175,10 @@ impl<S: Socket> Core<S> {
         let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
         let url = absolute_url(&exchange.request, is_ssl);
         if grip::is_json_instruct(head.fields) {
-            let grip_fields = head.fields.iter().filter(|field| is_grip(field.name));
+            let grip_fields = head
+                .fields
+                .iter()
+                .filter(|field| grip::is_grip_name(field.name));
             let fields = grip_fields
                 .map(|f| (f.name.to_owned(), f.value.to_vec()))
                 .collect();
@@ -289,7 +289,7 @@ impl<S: Socket> Core<S> {
     fn is_retryable(&self, exchange: &Exchange) -> bool {
         exchange.upload.is_complete()
             && exchange.upload.is_replayable
-            && exchange.request.content_len() <= INSTRUCT_CONTENT_MAX
+            && exchange.request.content_len() <= grip::CONTENT_LEN_MAX
     }
 
     /// Sends the head and what has come of the content.
@@ -440,7 +440,7 @@ impl<S: Socket> Core<S> {
                     let piece = input.bytes.get(start..end).unwrap_or_default();
                     collected.answer.content.extend_from_slice(piece);
                     at = end;
-                    if collected.answer.content.len() > INSTRUCT_CONTENT_MAX {
+                    if collected.answer.content.len() > grip::CONTENT_LEN_MAX {
                         self.instruct_too_large(key, exchange, actions);
                         return;
                     }
@@ -517,7 +517,7 @@ impl<S: Socket> Core<S> {
             exchange.backend = super::exchange::Link::None;
             self.release_backend(backend, actions);
         } else {
-            self.let_go_of_backend(key, &mut exchange, actions);
+            self.let_go_of_backend(&mut exchange, actions);
         }
         match phase {
             ResponsePhase::Head(_) => self.next_request(key, exchange, actions),

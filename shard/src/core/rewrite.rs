@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use config::{Config, ForwardedProtocol, Route};
+use proto::grip::is_grip_name;
 use proto::http::{self, Field};
 use proto::http1::{RequestHead, encode};
 
@@ -92,7 +93,7 @@ fn fate(name: &str) -> Fate {
         Some(b'c') if is("cdn-loop") => Fate::CdnLoop,
         Some(b'e') if is("expect") => Fate::Drop,
         Some(b'e') if starts(MARK) => Fate::Marked,
-        Some(b'g') if starts("grip-") => Fate::Grip,
+        Some(b'g') if is_grip_name(name) => Fate::Grip,
         Some(b'h') if is("host") => Fate::Drop,
         Some(b'p') if is("pushpin-route") => Fate::PushpinRoute,
         Some(b'x') if is("x-forwarded-for") => Fate::ForwardedFor,
@@ -282,7 +283,7 @@ pub(super) fn write_response_fields(
     for field in fields {
         let is_dropped = match field.name.as_bytes().first().map(u8::to_ascii_lowercase) {
             Some(b'c') if field.name.eq_ignore_ascii_case("content-length") => true,
-            Some(b'g') if is_instruct => is_grip(field.name),
+            Some(b'g') if is_instruct => is_grip_name(field.name),
             Some(b'c' | b'k' | b'p' | b't' | b'u') => http::is_hop_by_hop(field.name),
             _ => false,
         };
@@ -290,11 +291,6 @@ pub(super) fn write_response_fields(
             encode::parsed_field(out, field);
         }
     }
-}
-
-/// Whether a field belongs to GRIP.
-pub(super) fn is_grip(name: &str) -> bool {
-    fate(name) == Fate::Grip
 }
 
 /// The absolute URL of a request, which relative links are resolved against.

@@ -1,9 +1,11 @@
 //! The built-in answers of the target `test` (proxy.md section 13).
 
+use proto::grip::CONTENT_LEN_MAX;
+
 use super::actions::Actions;
 use super::conn::State;
 use super::exchange::Exchange;
-use super::response::{INSTRUCT_CONTENT_MAX, Input};
+use super::response::Input;
 use super::{ConnKey, Core, Socket};
 
 impl<S: Socket> Core<S> {
@@ -16,7 +18,7 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) {
         // The answer does not depend on the content, but a hold needs all of it.
-        let is_too_large = exchange.request.content_len() > INSTRUCT_CONTENT_MAX;
+        let is_too_large = exchange.request.content_len() > CONTENT_LEN_MAX;
         if !exchange.upload.is_complete() && !is_too_large {
             self.go_on_uploading(key, &mut exchange, actions);
             self.set_state(key, State::Exchange(exchange));
@@ -49,7 +51,7 @@ fn response(target: &str, prefix: &str, content_len: usize) -> String {
     } else {
         path
     };
-    if content_len > INSTRUCT_CONTENT_MAX {
+    if content_len > CONTENT_LEN_MAX {
         return page("400 Bad Request", "", "request too large\n");
     }
     let hold = |mode: &str| format!("Grip-Hold: {mode}\r\nGrip-Channel: {}\r\n", channels(query));
@@ -118,7 +120,7 @@ mod tests {
         );
         assert!(response("/t/response/", "/t/", 0).contains("Grip-Channel: test\r\n"));
         assert!(response("/testX", "/test", 0).starts_with("HTTP/1.1 404"));
-        assert!(response("/", "", INSTRUCT_CONTENT_MAX + 1).starts_with("HTTP/1.1 400"));
+        assert!(response("/", "", CONTENT_LEN_MAX + 1).starts_with("HTTP/1.1 400"));
     }
 
     #[test]
