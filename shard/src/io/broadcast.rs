@@ -20,4 +20,7 @@ pub enum Broadcast {
     /// Forget last ids and let every held HTTP connection catch up (control.md section 5.3 of
     /// the behaviour reference: `POST /recover`).
     Recover,
+    /// Let every held HTTP connection of these channels catch up: they got their first subscriber
+    /// a moment ago (grip-http.md section 16 of the behaviour reference).
+    Update(Arc<[Arc<str>]>),
 }

@@ -185,6 +185,7 @@ impl Engine {
                 Broadcast::Routes(table) => self.core.replace_routes(table),
                 Broadcast::Drain { timeout_ms } => self.begin_drain(timeout_ms),
                 Broadcast::Recover => self.core.recover(),
+                Broadcast::Update(channels) => self.core.update_channels(&channels),
             }
         }
         (taken, false)
