@@ -10,6 +10,7 @@ use std::sync::{Arc, Barrier};
 use crossbeam_channel::{Receiver, Sender};
 
 use config::{Config, RouteTable, TargetKind, User};
+use shard::core::last_ids::LastIds;
 use shard::counters::ShardCounters;
 use shard::io::broadcast::Broadcast;
 use shard::io::bus::{Publisher, Subscriber, bus};
@@ -243,6 +244,7 @@ impl Crew {
         let (ended, ends) = crossbeam_channel::bounded(shards + 1);
         let ready = Arc::new(AtomicBool::new(false));
         let routes = Arc::new(parts.table.clone());
+        let last_ids = Arc::new(LastIds::default());
         for ((number, core), bus) in (0..).zip(&parts.places).zip(parts.subscribers) {
             let context = ShardContext {
                 shard: number,
@@ -253,6 +255,7 @@ impl Crew {
                 bus,
                 reports: sender.clone(),
                 demand: Arc::clone(&demand),
+                last_ids: Arc::clone(&last_ids),
                 counters: counters
                     .get(usize::from(number))
                     .cloned()
@@ -272,6 +275,7 @@ impl Crew {
             config: parts.config,
             publisher: parts.publisher,
             reports: received,
+            last_ids,
             counters,
             commands: parts.commands,
             listener: parts.outside.control,

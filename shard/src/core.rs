@@ -14,6 +14,7 @@ mod exchange;
 mod hold;
 pub mod hub;
 pub mod id_cache;
+pub mod last_ids;
 mod mend;
 pub mod pages;
 pub mod pools;

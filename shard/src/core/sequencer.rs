@@ -4,24 +4,20 @@
 //! An item names itself by its id and the item before it by its prev-id. One whose prev-id is not
 //! the last id of its channel waits until the one before it has come, or for a fixed time.
 //! Only channels that somebody listens to are put in order: for the others there is no last id.
+//! The last ids themselves are in a table that shards read too ([`LastIds`]).
 //!
 //! Unlike Pushpin, items whose time is over come out in the order of arrival, and those that
 //! follow each other in the order of their chain: the first of the chain is then released with
 //! the one whose time is over, even when it came later.
 
-mod last_ids;
 mod waiting;
 
 use std::sync::Arc;
 
 use proto::grip::Item;
 
-use last_ids::LastIds;
+use super::last_ids::LastIds;
 use waiting::Waiting;
-
-/// Channels whose last id is known. For one more, the last id that was set longest ago is
-/// forgotten: the next item of that channel does not wait.
-pub const LAST_IDS_MAX: usize = 1_000_000;
 
 /// Items that wait on one channel; further ones are dropped and counted.
 pub const WAITING_PER_CHANNEL_MAX: usize = 100;
@@ -38,7 +34,7 @@ pub const WAITING_LEN_MAX: usize = 256 << 20;
 pub struct Sequencer {
     wait_ms: u64,
     limits: Limits,
-    last_ids: LastIds,
+    last_ids: Arc<LastIds>,
     waiting: Waiting,
     counts: SequencerCounts,
 }
@@ -59,7 +55,6 @@ pub struct SequencerCounts {
 /// Bounds; tests choose small ones.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    last_ids: usize,
     waiting_per_channel: usize,
     waiting: usize,
     waiting_len: usize,
@@ -67,7 +62,6 @@ struct Limits {
 
 impl Limits {
     const DEFAULT: Self = Self {
-        last_ids: LAST_IDS_MAX,
         waiting_per_channel: WAITING_PER_CHANNEL_MAX,
         waiting: WAITING_MAX,
         waiting_len: WAITING_LEN_MAX,
@@ -75,17 +69,18 @@ impl Limits {
 }
 
 impl Sequencer {
-    /// A sequencer in which items wait up to `wait_ms` milliseconds.
+    /// A sequencer in which items wait up to `wait_ms` milliseconds, and which alone adds to
+    /// `last_ids`.
     #[must_use]
-    pub fn new(wait_ms: u64) -> Self {
-        Self::with_limits(wait_ms, Limits::DEFAULT)
+    pub fn new(wait_ms: u64, last_ids: Arc<LastIds>) -> Self {
+        Self::with_limits(wait_ms, last_ids, Limits::DEFAULT)
     }
 
-    fn with_limits(wait_ms: u64, limits: Limits) -> Self {
+    fn with_limits(wait_ms: u64, last_ids: Arc<LastIds>, limits: Limits) -> Self {
         Self {
             wait_ms,
             limits,
-            last_ids: LastIds::new(limits.last_ids),
+            last_ids,
             waiting: Waiting::default(),
             counts: SequencerCounts::default(),
         }
@@ -107,13 +102,11 @@ impl Sequencer {
             out.push(item);
             return;
         }
-        let row = self.last_ids.find(&item.channel);
-        let last_id = row.and_then(|key| self.last_ids.id(key));
-        match (last_id, item.prev_id.as_deref()) {
-            (Some(last_id), Some(prev_id)) if last_id != prev_id.as_bytes() => {
-                self.hold(now_ms, item, out);
-            }
-            _ => self.release(item, row, out),
+        let (id, prev_id) = (item.id.as_deref(), item.prev_id.as_deref());
+        if self.last_ids.advance(&item.channel, prev_id, id) {
+            self.follow(item, out);
+        } else {
+            self.hold(now_ms, item, out);
         }
     }
 
@@ -139,29 +132,15 @@ impl Sequencer {
 
     /// Forgets a channel, its waiting items included: nobody listens to it any more.
     pub fn forget(&mut self, channel: &str) {
-        self.forget_last_id(channel);
+        self.last_ids.forget(channel);
         if !self.waiting.is_empty() {
             self.waiting.forget(channel);
         }
     }
 
-    /// Forgets the last id of a channel alone: a client's position did not fit it.
-    pub fn forget_last_id(&mut self, channel: &str) {
-        if let Some(key) = self.last_ids.find(channel) {
-            self.last_ids.remove(key);
-        }
-    }
-
-    /// Forgets the last ids of all channels, so that no item conflicts with them.
-    pub fn recover(&mut self) {
+    /// Forgets the last ids of all channels, so that no item and no client conflicts with them.
+    pub fn recover(&self) {
         self.last_ids.clear();
-    }
-
-    /// The last id of a channel, if it is known.
-    #[must_use]
-    pub fn last_id(&self, channel: &str) -> Option<&str> {
-        let id = self.last_ids.id(self.last_ids.find(channel)?)?;
-        std::str::from_utf8(id).ok()
     }
 
     /// Whether neither last ids nor waiting items are kept.
@@ -172,7 +151,7 @@ impl Sequencer {
 
     /// How many channels have a known last id.
     #[must_use]
-    pub const fn last_ids(&self) -> usize {
+    pub fn last_ids(&self) -> usize {
         self.last_ids.len()
     }
 
@@ -217,37 +196,27 @@ impl Sequencer {
     fn release_first(&mut self, out: &mut Vec<Arc<Item>>) -> u64 {
         let before = out.len();
         if let Some(item) = self.waiting.take_first() {
-            let row = self.last_ids.find(&item.channel);
-            self.release(item, row, out);
+            self.last_ids
+                .advance(&item.channel, None, item.id.as_deref());
+            self.follow(item, out);
         }
         u64::try_from(out.len() - before).unwrap_or(u64::MAX)
     }
 
-    /// Releases an item and whatever waited for it. `row` is that of its channel.
-    fn release(&mut self, item: Arc<Item>, row: Option<u32>, out: &mut Vec<Arc<Item>>) {
-        let (mut item, mut row) = (item, row);
+    /// Releases an item whose id is its channel's last by now, and whatever waited for it.
+    fn follow(&mut self, item: Arc<Item>, out: &mut Vec<Arc<Item>>) {
+        let mut item = item;
         loop {
-            let follower = match (item.id.as_deref(), row) {
-                (Some(id), Some(key)) => {
-                    self.last_ids.set(key, id);
-                    self.follower(&item.channel, id)
-                }
-                (Some(id), None) => {
-                    row = Some(self.last_ids.add(&item.channel, id));
-                    self.follower(&item.channel, id)
-                }
-                // Without an id there is nothing that the next one could follow.
-                (None, Some(key)) => {
-                    self.last_ids.remove(key);
-                    None
-                }
-                (None, None) => None,
-            };
+            // Without an id there is nothing that the next one could follow.
+            let id = item.id.as_deref();
+            let follower = id.and_then(|id| self.follower(&item.channel, id));
             out.push(item);
-            match follower {
-                Some(next) => item = next,
-                None => return,
-            }
+            let Some(next) = follower else {
+                return;
+            };
+            self.last_ids
+                .advance(&next.channel, None, next.id.as_deref());
+            item = next;
         }
     }
 

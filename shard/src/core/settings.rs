@@ -5,6 +5,8 @@ use std::sync::Arc;
 use config::Config;
 use proto::http1::HeadLimits;
 
+use super::last_ids::LastIds;
+
 /// Where clients come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listener {
@@ -21,6 +23,9 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Client connections that this shard takes; the rest is refused with 503.
     pub clients_max: usize,
+    /// The last id of each channel: one table for all shards and the sequencer. An empty one of
+    /// its own at first.
+    pub last_ids: Arc<LastIds>,
     pub(super) request_limits: HeadLimits,
     pub(super) response_limits: HeadLimits,
     pub(super) header_timeout_ms: u64,
@@ -44,6 +49,7 @@ impl Settings {
         Self {
             listeners,
             clients_max: http.client_maxconn.div_ceil(shards.max(1)),
+            last_ids: Arc::default(),
             request_limits: HeadLimits {
                 head_len_max: http.client_buffer_size,
                 fields_max: http.fields_max,

@@ -51,6 +51,7 @@ use super::clock::Clock;
 use super::reports::Report;
 use super::routes_watch::RoutesWatch;
 use super::zeromq::StatsSender;
+use crate::core::last_ids::LastIds;
 use crate::counters::ShardCounters;
 
 /// Commands that may wait for the control thread.
@@ -78,6 +79,8 @@ pub struct ControlContext {
     pub publisher: Publisher<Broadcast>,
     /// What the shards report. Once all its senders are gone, the control thread ends.
     pub reports: Receiver<Report>,
+    /// The last id of each channel, the table that the shards look into.
+    pub last_ids: Arc<LastIds>,
     /// The counters of all shards.
     pub counters: Vec<Arc<ShardCounters>>,
     /// Commands, see [`commands`].

@@ -26,16 +26,13 @@ pub struct Report {
     /// Connections that came, were seen again or went. Empty while nobody listens, see
     /// [`StatsDemand::connections`].
     pub connections: Vec<ConnectionEvent>,
-    /// Channels whose last id did not fit the position of a client: it is forgotten, so that the
-    /// next item need not follow it. Each channel once.
-    pub conflicts: Vec<Arc<str>>,
 }
 
 impl Report {
     /// Whether there is nothing in it worth sending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.subscriptions.is_empty() && self.connections.is_empty() && self.conflicts.is_empty()
+        self.subscriptions.is_empty() && self.connections.is_empty()
     }
 }
 

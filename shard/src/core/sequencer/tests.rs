@@ -77,18 +77,18 @@ fn items_come_out_in_the_order_of_their_chain() {
         // Names itself as the one before.
         ("1 2<2", "1"),
     ] {
-        let mut sequencer = Sequencer::new(WAIT_MS);
+        let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
         assert_eq!(put(&mut sequencer, 0, items), released, "{items}");
     }
 }
 
 #[test]
 fn an_item_goes_out_when_its_time_is_over_and_the_chain_goes_on_from_it() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     assert_eq!(put(&mut sequencer, 0, "10 13<12"), "10");
     assert_eq!(expire(&mut sequencer, WAIT_MS - 1), "");
     assert_eq!(expire(&mut sequencer, WAIT_MS), "13<12");
-    assert_eq!(sequencer.last_id("c"), Some("13"));
+    assert_eq!(sequencer.last_ids.get("c"), Some("13".into()));
     assert_eq!(put(&mut sequencer, WAIT_MS, "14<13 11<10"), "14<13");
     assert_eq!(sequencer.counts().expired, 1);
 }
@@ -103,7 +103,7 @@ fn items_whose_time_is_over_come_out_in_the_order_of_arrival_and_of_their_chain(
         ("r1 c<b d<c b<x", "b<x c<b d<c"),
         ("r1 <x y<x2", "<x y<x2"),
     ] {
-        let mut sequencer = Sequencer::new(WAIT_MS);
+        let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
         assert_eq!(put(&mut sequencer, 0, items), "r1", "{items}");
         assert_eq!(expire(&mut sequencer, WAIT_MS), released, "{items}");
         assert_eq!(sequencer.waiting(), 0, "{items}");
@@ -112,7 +112,7 @@ fn items_whose_time_is_over_come_out_in_the_order_of_arrival_and_of_their_chain(
 
 #[test]
 fn the_first_of_a_chain_goes_with_the_one_whose_time_is_over() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     put(&mut sequencer, 0, "1 4<3");
     put(&mut sequencer, 4_000, "3<2 8<7");
     assert_eq!(expire(&mut sequencer, WAIT_MS), "3<2 4<3");
@@ -121,7 +121,7 @@ fn the_first_of_a_chain_goes_with_the_one_whose_time_is_over() {
 
 #[test]
 fn channels_do_not_wait_for_each_other() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     put(&mut sequencer, 0, "1 3<2");
     let mut out = Vec::new();
     for text in ["1", "2<1"] {
@@ -133,19 +133,19 @@ fn channels_do_not_wait_for_each_other() {
 
 #[test]
 fn an_item_that_skips_the_order_leaves_the_last_id_alone() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     put(&mut sequencer, 0, "10");
     let mut hasty = (*item("13<12")).clone();
     hasty.no_seq = true;
     let mut out = Vec::new();
     sequencer.sequence(0, Arc::new(hasty), |_| panic!("not needed"), &mut out);
     assert_eq!(texts_of(&out), "13<12");
-    assert_eq!(sequencer.last_id("c"), Some("10"));
+    assert_eq!(sequencer.last_ids.get("c"), Some("10".into()));
 }
 
 #[test]
 fn a_channel_that_nobody_listens_to_is_not_put_in_order() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     let mut out = Vec::new();
     for text in ["1", "3<2", "2<1"] {
         sequencer.sequence(0, item(text), |channel| channel != "c", &mut out);
@@ -156,7 +156,7 @@ fn a_channel_that_nobody_listens_to_is_not_put_in_order() {
 
 #[test]
 fn with_its_last_listener_everything_of_a_channel_goes() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     put(&mut sequencer, 0, "1 3<2 5<4");
     let mut out = Vec::new();
     for text in ["1", "3<2"] {
@@ -171,12 +171,12 @@ fn with_its_last_listener_everything_of_a_channel_goes() {
 #[test]
 fn a_last_id_that_is_forgotten_holds_nothing_up_and_what_waits_goes_on_waiting() {
     for recover in [false, true] {
-        let mut sequencer = Sequencer::new(WAIT_MS);
+        let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
         put(&mut sequencer, 0, "1 9<8");
         if recover {
             sequencer.recover();
         } else {
-            sequencer.forget_last_id("c");
+            sequencer.last_ids.forget("c");
         }
         assert_eq!((sequencer.last_ids(), sequencer.waiting()), (0, 1));
         assert_eq!(put(&mut sequencer, 0, "6<5"), "6<5");
@@ -186,7 +186,7 @@ fn a_last_id_that_is_forgotten_holds_nothing_up_and_what_waits_goes_on_waiting()
 
 #[test]
 fn of_two_that_follow_the_same_item_the_second_is_dropped() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     assert_eq!(put(&mut sequencer, 0, "1 3<2 4<2 2<1"), "1 2<1 3<2");
     let counts = sequencer.counts();
     assert_eq!((counts.dropped_rival, counts.dropped_full), (1, 0));
@@ -194,7 +194,7 @@ fn of_two_that_follow_the_same_item_the_second_is_dropped() {
 
 #[test]
 fn of_130_items_that_would_wait_the_first_hundred_do() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     put(&mut sequencer, 0, "1");
     for number in 0..130 {
         put(&mut sequencer, 0, &format!("x{number}<y{number}"));
@@ -208,17 +208,14 @@ fn of_130_items_that_would_wait_the_first_hundred_do() {
 
 #[test]
 fn with_too_many_channels_the_id_set_longest_ago_is_forgotten() {
-    let limits = Limits {
-        last_ids: 2,
-        ..Limits::DEFAULT
-    };
-    let mut sequencer = Sequencer::with_limits(WAIT_MS, limits);
+    let last_ids = Arc::new(LastIds::new(2));
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::clone(&last_ids));
     let mut out = Vec::new();
     for (channel, text) in [("a", "1"), ("b", "1"), ("a", "2"), ("c", "1")] {
         sequencer.sequence(0, item_on(channel, text), |_| true, &mut out);
     }
-    let last_ids = ["a", "b", "c"].map(|channel| sequencer.last_id(channel));
-    assert_eq!(last_ids, [Some("2"), None, Some("1")]);
+    let known = ["a", "b", "c"].map(|channel| last_ids.get(channel));
+    assert_eq!(known, [Some("2".into()), None, Some("1".into())]);
 }
 
 #[test]
@@ -227,7 +224,7 @@ fn with_too_many_waiting_the_first_that_came_goes_before_its_time() {
         waiting: 2,
         ..Limits::DEFAULT
     };
-    let mut sequencer = Sequencer::with_limits(WAIT_MS, limits);
+    let mut sequencer = Sequencer::with_limits(WAIT_MS, Arc::default(), limits);
     assert_eq!(put(&mut sequencer, 0, "1 4<3 6<5 8<7"), "1 4<3");
     let counts = sequencer.counts();
     assert_eq!((counts.released_early, counts.expired), (1, 0));
@@ -245,7 +242,7 @@ fn with_too_much_content_waiting_the_first_that_came_goes_before_its_time() {
         waiting_len: 20,
         ..Limits::DEFAULT
     };
-    let mut sequencer = Sequencer::with_limits(WAIT_MS, limits);
+    let mut sequencer = Sequencer::with_limits(WAIT_MS, Arc::default(), limits);
     let mut out = Vec::new();
     for text in ["1", "4<3", "6<5", "8<7"] {
         sequencer.sequence(0, heavy(text), |_| true, &mut out);
@@ -256,7 +253,7 @@ fn with_too_much_content_waiting_the_first_that_came_goes_before_its_time() {
 
 #[test]
 fn an_item_without_ids_asks_nobody_while_no_ids_are_in_use() {
-    let mut sequencer = Sequencer::new(WAIT_MS);
+    let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
     let mut out = Vec::new();
     sequencer.sequence(0, item(""), |_| panic!("not needed"), &mut out);
     assert_eq!(out.len(), 1);

@@ -42,9 +42,6 @@ impl Control {
                 stats.connection(event);
             }
             drop(stats);
-            for channel in &report.conflicts {
-                self.order.borrow_mut().forget_last_id(channel);
-            }
             self.tell(&mut notices);
         }
         Taken::More

@@ -10,6 +10,7 @@ use proto::grip::Item;
 use crate::admin::interest::Interest;
 use crate::admin::metrics::OrderNumbers;
 use crate::core::id_cache::IdCache;
+use crate::core::last_ids::LastIds;
 use crate::core::sequencer::Sequencer;
 
 /// Outdated ids dropped in one tick.
@@ -27,10 +28,10 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn new(handler: &Handler) -> Self {
+    pub(super) fn new(handler: &Handler, last_ids: Arc<LastIds>) -> Self {
         Self {
             ids: IdCache::new(u64::from(handler.id_cache_ttl_s) * 1_000),
-            sequencer: Sequencer::new(u64::from(handler.message_wait_ms)),
+            sequencer: Sequencer::new(u64::from(handler.message_wait_ms), last_ids),
             duplicates: 0,
         }
     }
@@ -85,13 +86,8 @@ impl Order {
         self.sequencer.forget(channel);
     }
 
-    /// The position of a client does not fit the last id of a channel.
-    pub(super) fn forget_last_id(&mut self, channel: &str) {
-        self.sequencer.forget_last_id(channel);
-    }
-
     /// Forgets all last ids.
-    pub(super) fn recover(&mut self) {
+    pub(super) fn recover(&self) {
         self.sequencer.recover();
     }
 

@@ -115,7 +115,7 @@ impl Control {
         if !self.room(Some(HOLD_BACK_MAX_MS)).await {
             return Err(Refusal::Overloaded);
         }
-        self.order.borrow_mut().recover();
+        self.order.borrow().recover();
         self.put(Broadcast::Recover);
         Ok(())
     }

@@ -78,7 +78,7 @@ impl Control {
         };
         Self {
             reactor,
-            order: RefCell::new(Order::new(handler)),
+            order: RefCell::new(Order::new(handler, context.last_ids)),
             is_expiring: Cell::new(false),
             interest: RefCell::new(Interest::new(settings, now_ms)),
             stats: RefCell::new(Stats::new(handler, context.stats)),

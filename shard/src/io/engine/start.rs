@@ -9,6 +9,7 @@ use config::{Config, RouteTable};
 use crossbeam_channel::Sender;
 
 use super::{Accepting, Engine, OpenListener, Reporter};
+use crate::core::last_ids::LastIds;
 use crate::core::settings::Listener;
 use crate::core::{Actions, Core, Now, Settings};
 use crate::counters::ShardCounters;
@@ -48,6 +49,8 @@ pub struct ShardContext {
     pub reports: Sender<Report>,
     /// Whether anybody listens to stats.
     pub demand: Arc<StatsDemand>,
+    /// The last id of each channel: the sequencer's table.
+    pub last_ids: Arc<LastIds>,
     /// Its counters, which the control thread reads.
     pub counters: Arc<ShardCounters>,
     /// The process's clock.
@@ -133,7 +136,8 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
         ms: context.clock.now_ms(),
         unix_s: context.clock.unix_s(),
     };
-    let settings = Settings::new(Arc::clone(&context.config), kinds, context.shards);
+    let mut settings = Settings::new(Arc::clone(&context.config), kinds, context.shards);
+    settings.last_ids = context.last_ids;
     let mut core = Core::new(settings, Arc::clone(&context.counters), now);
     core.replace_routes(context.routes);
     let handler = &context.config.handler;

@@ -9,8 +9,9 @@ use super::*;
 
 const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
 
+const LAST_IDS_MAX: usize = 3;
+
 const LIMITS: Limits = Limits {
-    last_ids: 3,
     waiting_per_channel: 5,
     waiting: 12,
     waiting_len: usize::MAX,
@@ -101,7 +102,7 @@ impl Model {
         };
         let entry = (item.channel.to_string(), id.to_owned());
         self.last_ids.push(entry);
-        if self.last_ids.len() > LIMITS.last_ids {
+        if self.last_ids.len() > LAST_IDS_MAX {
             self.last_ids.remove(0);
         }
         let follower = self.waiting.iter().position(|(_, other)| {
@@ -144,7 +145,8 @@ impl Random {
 
 fn walk(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let mut sequencer = Sequencer::with_limits(WAIT_MS, LIMITS);
+    let last_ids = Arc::new(LastIds::new(LAST_IDS_MAX));
+    let mut sequencer = Sequencer::with_limits(WAIT_MS, Arc::clone(&last_ids), LIMITS);
     let mut model = Model::default();
     let mut now_ms = 0;
     for step in 0..2_000 {
@@ -158,7 +160,7 @@ fn walk(seed: u64) {
                 Vec::new()
             }
             1 => {
-                sequencer.forget_last_id(channel);
+                last_ids.forget(channel);
                 model.forget_last_id(channel);
                 Vec::new()
             }
@@ -181,8 +183,12 @@ fn walk(seed: u64) {
         assert_eq!(texts_of(&out), texts_of(&expected), "{at}");
         assert_eq!(sequencer.waiting(), model.waiting.len(), "{at}");
         for channel in CHANNELS {
-            let last_id = sequencer.last_id(channel);
-            assert_eq!(last_id, model.last_id(channel).map(String::as_str), "{at}");
+            let last_id = last_ids.get(channel);
+            assert_eq!(
+                last_id.as_deref(),
+                model.last_id(channel).map(String::as_str),
+                "{at}"
+            );
         }
     }
 }
@@ -203,7 +209,7 @@ fn whatever_the_order_of_arrival_a_whole_chain_comes_out_once_and_in_order() {
         for position in (1..shuffled.len()).rev() {
             shuffled.swap(position, random.below(position as u64 + 1) as usize);
         }
-        let mut sequencer = Sequencer::new(WAIT_MS);
+        let mut sequencer = Sequencer::new(WAIT_MS, Arc::default());
         let released = put(&mut sequencer, 0, &format!("0 {}", shuffled.join(" ")));
         assert_eq!(released, format!("0 {}", chain.join(" ")), "seed {seed}");
     }

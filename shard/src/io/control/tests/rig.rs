@@ -9,6 +9,7 @@ use config::Config;
 use crossbeam_channel::Sender;
 
 use super::super::{ControlCommand, ControlContext, commands, run};
+use crate::core::last_ids::LastIds;
 use crate::io::broadcast::Broadcast;
 use crate::io::bus::{Subscriber, bus};
 use crate::io::clock::Clock;
@@ -37,6 +38,7 @@ impl Default for RigSettings {
 
 pub(super) struct Rig {
     pub(super) ready: Arc<AtomicBool>,
+    pub(super) last_ids: Arc<LastIds>,
     pub(super) commands: Sender<ControlCommand>,
     shards: Vec<Subscriber<Broadcast>>,
     reports: Option<Sender<Report>>,
@@ -68,11 +70,13 @@ impl Rig {
         let [listener, metrics_listener] = listeners.map(Some);
         let (table, _) = load_initial(&config).unwrap();
         let ready = Arc::new(AtomicBool::new(false));
+        let last_ids = Arc::new(LastIds::default());
         let context = ControlContext {
             routes: RoutesWatch::start(Arc::clone(&config), table).unwrap(),
             config,
             publisher,
             reports,
+            last_ids: Arc::clone(&last_ids),
             counters: vec![Arc::default()],
             commands,
             listener,
@@ -88,6 +92,7 @@ impl Rig {
         let reports = Some(sender);
         Self {
             ready,
+            last_ids,
             commands: command_sender,
             shards,
             reports,

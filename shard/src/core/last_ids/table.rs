@@ -1,5 +1,5 @@
-//! The last id of each channel, as many channels as there is room for: the one whose id was set
-//! longest ago goes first.
+//! One stripe: the last ids of its channels, as many as there is room for. The one whose id was
+//! set longest ago goes first.
 
 use std::sync::Arc;
 
@@ -11,12 +11,11 @@ use crate::core::pages::Pages;
 /// Stands for no row in the chain of age.
 const NONE: u32 = u32::MAX;
 
-/// The table. An entry costs 40 bytes, its id, a place in the index, and the channel's name.
+/// The rows. Hashes of channels are the caller's, always by the same `hasher`.
 #[derive(Debug)]
-pub(super) struct LastIds {
+pub(super) struct Table {
     rows: Pages<Row>,
     index: HashTable<u32>,
-    hasher: RandomState,
     oldest: u32,
     newest: u32,
     channels_max: usize,
@@ -30,12 +29,11 @@ struct Row {
     newer: u32,
 }
 
-impl LastIds {
-    pub(super) fn new(channels_max: usize) -> Self {
+impl Table {
+    pub(super) const fn new(channels_max: usize) -> Self {
         Self {
             rows: Pages::new(),
             index: HashTable::new(),
-            hasher: RandomState::new(),
             oldest: NONE,
             newest: NONE,
             channels_max,
@@ -46,13 +44,17 @@ impl LastIds {
         self.rows.len()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub(super) const fn channels_max(&self) -> usize {
+        self.channels_max
+    }
+
+    /// Whether a channel is forgotten for the next one that is added.
+    pub(super) const fn is_full(&self) -> bool {
+        self.rows.len() >= self.channels_max
     }
 
     /// The channel's row; good until the channel is forgotten.
-    pub(super) fn find(&self, channel: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(channel);
+    pub(super) fn find(&self, hash: u64, channel: &str) -> Option<u32> {
         let is_row = |key: &u32| {
             self.rows
                 .get(*key)
@@ -83,10 +85,10 @@ impl LastIds {
         }
     }
 
-    /// Adds a channel that is not in the table; answers its row.
-    pub(super) fn add(&mut self, channel: &Arc<str>, id: &str) -> u32 {
-        if self.rows.len() >= self.channels_max {
-            self.remove(self.oldest);
+    /// Adds a channel that is not in the table.
+    pub(super) fn add(&mut self, hasher: &RandomState, hash: u64, channel: &Arc<str>, id: &str) {
+        if self.is_full() {
+            self.remove_oldest(hasher);
         }
         let key = self.rows.insert(Row {
             channel: Arc::clone(channel),
@@ -95,34 +97,25 @@ impl LastIds {
             newer: NONE,
         });
         self.link(key);
-        let Self {
-            rows,
-            index,
-            hasher,
-            ..
-        } = self;
-        index.insert_unique(hasher.hash_one(&**channel), key, |key| {
-            hash_of(rows, hasher, *key)
-        });
-        key
+        let Self { rows, index, .. } = self;
+        index.insert_unique(hash, key, |key| hash_of(rows, hasher, *key));
     }
 
     /// Forgets the channel of a row.
-    pub(super) fn remove(&mut self, key: u32) {
+    pub(super) fn remove(&mut self, hasher: &RandomState, hash: u64, key: u32) {
         self.unlink(key);
-        let Some(row) = self.rows.remove(key) else {
+        if self.rows.remove(key).is_none() {
             return;
-        };
-        let hash = self.hasher.hash_one(&*row.channel);
+        }
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == key) {
             entry.remove();
         }
-        self.give_back();
+        self.give_back(hasher);
     }
 
-    /// Forgets all channels.
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(self.channels_max);
+    fn remove_oldest(&mut self, hasher: &RandomState) {
+        let hash = hash_of(&self.rows, hasher, self.oldest);
+        self.remove(hasher, hash, self.oldest);
     }
 
     /// Appends a row to the chain of age.
@@ -153,14 +146,9 @@ impl LastIds {
     }
 
     /// Lets the index shrink after a storm; by half at a time, so that it does not swing.
-    fn give_back(&mut self) {
+    fn give_back(&mut self, hasher: &RandomState) {
         if self.index.capacity() > 1_024 && self.index.len() < self.index.capacity() / 4 {
-            let Self {
-                rows,
-                index,
-                hasher,
-                ..
-            } = self;
+            let Self { rows, index, .. } = self;
             index.shrink_to(index.len() * 2, |key| hash_of(rows, hasher, *key));
         }
     }
@@ -169,4 +157,14 @@ impl LastIds {
 fn hash_of(rows: &Pages<Row>, hasher: &RandomState, key: u32) -> u64 {
     rows.get(key)
         .map_or(0, |row| hasher.hash_one(&*row.channel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_40_bytes() {
+        assert_eq!(size_of::<Row>(), 40);
+    }
 }
