@@ -87,24 +87,23 @@ impl Interest {
     /// How many subscribers a channel has in a mode.
     #[must_use]
     pub fn count(&self, mode: Mode, channel: &str) -> u32 {
-        let hash = self.hasher.hash_one((mode, channel));
-        let found = self
-            .index
-            .find(hash, |key| is_row(&self.rows, *key, mode, channel));
-        found
-            .and_then(|key| self.rows.get(*key))
+        self.find(mode, channel)
+            .and_then(|key| self.rows.get(key))
             .map_or(0, |row| row.count)
     }
 
     /// Whether anybody listens to a channel in any mode, lingering ones included.
     #[must_use]
     pub fn is_known(&self, channel: &str) -> bool {
-        MODES.iter().any(|mode| {
-            let hash = self.hasher.hash_one((*mode, channel));
-            self.index
-                .find(hash, |key| is_row(&self.rows, *key, *mode, channel))
-                .is_some()
-        })
+        MODES.iter().any(|mode| self.find(*mode, channel).is_some())
+    }
+
+    /// Whether a channel has subscribers in an HTTP mode at this moment.
+    #[must_use]
+    pub fn is_held(&self, channel: &str) -> bool {
+        [Mode::Stream, Mode::Response]
+            .iter()
+            .any(|mode| self.count(*mode, channel) > 0)
     }
 
     /// How many (mode, channel) pairs are known, lingering ones included.
@@ -119,26 +118,34 @@ impl Interest {
         self.rows.is_empty()
     }
 
-    /// Books subscribers that came or went; appends what listeners must be told at once.
+    /// Books subscribers that came or went; appends what listeners must be told at once. Answers
+    /// whether the channel was not known before, in any mode: it is its first subscription.
     ///
     /// Shards report in their own order, so the sum of a channel never falls below zero; should
     /// it ever, it counts as zero.
-    pub fn apply(&mut self, now_ms: u64, change: &SubscriptionChange, out: &mut Vec<Notice>) {
+    pub fn apply(
+        &mut self,
+        now_ms: u64,
+        change: &SubscriptionChange,
+        out: &mut Vec<Notice>,
+    ) -> bool {
         if change.delta == 0 {
-            return;
+            return false;
         }
+        let known = self.rows.len();
         let Some(key) = self.row_of(now_ms, change) else {
-            return;
+            return false;
         };
+        let is_first = self.rows.len() > known && !self.is_known_beside(change);
         let Some(row) = self.rows.get_mut(key) else {
-            return;
+            return false;
         };
         let before = row.count;
         row.count = before.saturating_add_signed(change.delta);
         let lingers = row.mode == Mode::Response && self.settings.linger_ms > 0;
         if row.count == 0 && !lingers {
             self.end(key, out);
-            return;
+            return false;
         }
         if row.count == 0 {
             row.gone_ms = now_ms.saturating_add(self.settings.linger_ms);
@@ -149,6 +156,7 @@ impl Interest {
             row.tell(now_ms, out);
         }
         self.schedule(key);
+        is_first
     }
 
     /// Does what is due: folded changes, repeats, ends of lingering. Looks at no more than `max`
@@ -169,6 +177,20 @@ impl Interest {
         }
         self.expired = expired;
         more
+    }
+
+    fn find(&self, mode: Mode, channel: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one((mode, channel));
+        self.index
+            .find(hash, |key| is_row(&self.rows, *key, mode, channel))
+            .copied()
+    }
+
+    /// Whether the change's channel is known in another mode.
+    fn is_known_beside(&self, change: &SubscriptionChange) -> bool {
+        MODES
+            .iter()
+            .any(|mode| *mode != change.mode && self.find(*mode, &change.channel).is_some())
     }
 
     /// The row of the change's channel. None is made for subscribers that leave.

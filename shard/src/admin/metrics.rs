@@ -26,6 +26,10 @@ pub struct ControlNumbers {
     pub broadcasts_waiting: u64,
     /// Connections to the control port right now.
     pub control_connections: u64,
+    /// Channels told to catch up since they had got their first subscriber.
+    pub first_updates: u64,
+    /// Channels with a first subscriber that got no update, for want of room.
+    pub first_updates_refused: u64,
     /// Doubles and order.
     pub order: OrderNumbers,
 }
@@ -189,6 +193,8 @@ const OURS: &[Metric] = &[
     control("pincushion_broadcasts_waiting", GAUGE, "Broadcasts that the slowest shard has not taken", |c| c.broadcasts_waiting),
     control("pincushion_publishers_waiting", GAUGE, "Publishers held back", |c| c.publishers_waiting),
     control("pincushion_publishes_refused_total", COUNTER, "Publishes refused since the shards did not keep up", |c| c.publishes_refused),
+    control("pincushion_first_subscription_updates_total", COUNTER, "Channels told to catch up after their first subscription", |c| c.first_updates),
+    control("pincushion_first_subscription_updates_refused_total", COUNTER, "Channels that got no such update for want of room", |c| c.first_updates_refused),
     control("pincushion_duplicates_dropped_total", COUNTER, "Items dropped since their id was seen a moment ago", |c| c.order.duplicates),
     control("pincushion_ids_remembered", GAUGE, "Ids remembered to know doubles", |c| c.order.ids),
     control("pincushion_ids_forgotten_early_total", COUNTER, "Ids forgotten before their time for want of room", |c| c.order.ids_forgotten_early),

@@ -12,6 +12,7 @@
 //! | `api` | performs what a request wants |
 //! | `publish` | the way of items into the broadcast ring |
 //! | `order` | doubles dropped, items put in order |
+//! | `firsts` | channels with a first subscriber, whose holds catch up |
 //! | `listen` | what the shards report |
 //! | `state` | what the tasks share |
 //! | `stats` | what goes to stats listeners |
@@ -20,6 +21,7 @@
 mod answer;
 mod api;
 mod exchange;
+mod firsts;
 mod input;
 mod listen;
 mod order;

@@ -251,3 +251,55 @@ fn hear(listener: &mut HashMap<(Mode, String), u32>, out: &mut Vec<Notice>) {
         };
     }
 }
+
+#[test]
+fn a_subscription_is_the_first_when_the_channel_was_not_known_in_any_mode() {
+    let mut table = Interest::new(SETTINGS, 0);
+    let mut out = Vec::new();
+    for (now_ms, mode, delta, is_first) in [
+        (0, Mode::Response, 1, true),
+        (1, Mode::Response, 1, false),
+        (2, Mode::Stream, 1, false),
+        (3, Mode::WebSocket, 1, false),
+        (4, Mode::WebSocket, -1, false),
+        (5, Mode::Stream, -1, false),
+        (6, Mode::Response, -2, false),
+        // It lingers.
+        (7, Mode::Response, 1, false),
+        (8, Mode::Response, -1, false),
+        (9, Mode::Stream, 1, false),
+        (10, Mode::Stream, -1, false),
+    ] {
+        let change = change(mode, "a", delta);
+        let case = format!("at {now_ms}");
+        assert_eq!(table.apply(now_ms, &change, &mut out), is_first, "{case}");
+    }
+    let other = change(Mode::Stream, "b", 1);
+    assert!(table.apply(11, &other, &mut out));
+    let gone_ms = 3_000 + LATE_MS;
+    expire(&mut table, gone_ms);
+    assert!(!table.is_known("a"));
+    assert!(table.apply(gone_ms, &change(Mode::WebSocket, "a", 1), &mut out));
+}
+
+#[test]
+fn who_leaves_an_unknown_channel_is_no_first_subscription() {
+    let mut table = Interest::new(SETTINGS, 0);
+    let leaves = change(Mode::Stream, "a", -1);
+    assert!(!table.apply(0, &leaves, &mut Vec::new()));
+}
+
+#[test]
+fn a_channel_is_held_only_while_it_has_subscribers_over_http() {
+    let mut table = Interest::new(SETTINGS, 0);
+    for (mode, is_held) in [
+        (Mode::WebSocket, false),
+        (Mode::Stream, true),
+        (Mode::Response, true),
+    ] {
+        apply(&mut table, 0, &change(mode, "a", 1));
+        assert_eq!(table.is_held("a"), is_held, "{mode:?}");
+        apply(&mut table, 1, &change(mode, "a", -1));
+        assert!(!table.is_held("a"), "{mode:?}");
+    }
+}

@@ -4,6 +4,7 @@ use crossbeam_channel::TryRecvError;
 
 use super::state::Control;
 use crate::admin::interest::{Notice, NoticeKind};
+use crate::io::reports::SubscriptionChange;
 
 /// Reports taken at once.
 const REPORTS_AT_ONCE_MAX: usize = 16;
@@ -32,11 +33,7 @@ impl Control {
                 Err(TryRecvError::Empty) => return Taken::All,
                 Err(TryRecvError::Disconnected) => return Taken::Over,
             };
-            let mut interest = self.interest.borrow_mut();
-            for change in &report.subscriptions {
-                interest.apply(now_ms, change, &mut notices);
-            }
-            drop(interest);
+            self.book(now_ms, &report.subscriptions, &mut notices);
             let mut stats = self.stats.borrow_mut();
             for event in &report.connections {
                 stats.connection(event);
@@ -45,6 +42,17 @@ impl Control {
             self.tell(&mut notices);
         }
         Taken::More
+    }
+
+    /// Books subscribers that came or went, and remembers channels that were not known before.
+    fn book(&self, now_ms: u64, changes: &[SubscriptionChange], notices: &mut Vec<Notice>) {
+        let mut interest = self.interest.borrow_mut();
+        let mut firsts = self.firsts.borrow_mut();
+        for change in changes {
+            if interest.apply(now_ms, change, notices) {
+                firsts.add(now_ms, &change.channel);
+            }
+        }
     }
 
     /// Tells listeners what became of channels, and forgets the order of those that are gone.

@@ -107,6 +107,21 @@ impl Control {
         self.is_expiring.set(false);
     }
 
+    /// Lets the holds of channels catch up that got their first subscriber a moment ago. At most
+    /// one call at a time: see [`Control::is_updating`].
+    pub(super) async fn update_firsts(&self) {
+        if self.room(None).await {
+            let now_ms = self.clock.now_ms();
+            let interest = self.interest.borrow();
+            let is_held = |channel: &str| interest.is_held(channel);
+            let channels = self.firsts.borrow_mut().take(now_ms, is_held);
+            if !channels.is_empty() {
+                self.put(Broadcast::Update(channels.into()));
+            }
+        }
+        self.is_updating.set(false);
+    }
+
     /// Forgets the last ids and makes all held HTTP connections catch up.
     ///
     /// # Errors

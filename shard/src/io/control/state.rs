@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::Config;
 use crossbeam_channel::Receiver;
 
+use super::firsts::Firsts;
 use super::order::Order;
 use super::publish::Gate;
 use super::reactor::Reactor;
@@ -37,6 +38,9 @@ pub(super) struct Control {
     /// Whether waiting items are on their way into the ring because their time is over.
     pub(super) is_expiring: Cell<bool>,
     pub(super) interest: RefCell<Interest>,
+    pub(super) firsts: RefCell<Firsts>,
+    /// Whether channels with a first subscriber are on their way into the ring.
+    pub(super) is_updating: Cell<bool>,
     pub(super) stats: RefCell<Stats>,
     pub(super) reports: Receiver<Report>,
     pub(super) commands: Receiver<ControlCommand>,
@@ -81,6 +85,8 @@ impl Control {
             order: RefCell::new(Order::new(handler, context.last_ids)),
             is_expiring: Cell::new(false),
             interest: RefCell::new(Interest::new(settings, now_ms)),
+            firsts: RefCell::new(Firsts::new(handler)),
+            is_updating: Cell::new(false),
             stats: RefCell::new(Stats::new(handler, context.stats)),
             reporter: RefCell::new(Reporter::new(now_ms)),
             minutes: Cell::new(Minutes::new(now_ms)),
@@ -144,6 +150,7 @@ impl Control {
     /// The text of the metrics.
     pub(super) fn metrics(&self) -> String {
         let counts = self.counts.get();
+        let firsts = self.firsts.borrow().counts();
         let numbers = ControlNumbers {
             minutes: self.snapshot().minutes,
             received: counts.received,
@@ -153,6 +160,8 @@ impl Control {
             publishes_refused: counts.publishes_refused,
             broadcasts_waiting: wide(self.publisher.borrow().lag()),
             control_connections: counts.connections,
+            first_updates: firsts.updated,
+            first_updates_refused: firsts.refused,
             order: self.order.borrow().numbers(),
         };
         let mut out = String::with_capacity(METRICS_LEN_EXPECTED);

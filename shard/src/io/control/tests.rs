@@ -1,5 +1,6 @@
 //! The control thread end to end: its own executor, clients with plain sockets.
 
+mod firsts;
 mod http;
 mod order;
 mod rig;

@@ -115,6 +115,7 @@ impl Ticker {
         drop(interest);
         control.tell(&mut self.notices);
         order(control, now_ms);
+        self.update_firsts(control, now_ms);
         self.count(control, now_ms);
         control.stats.borrow_mut().wake();
         match pace {
@@ -133,6 +134,19 @@ impl Ticker {
             Taken::Nothing | Taken::All => Pace::Idle,
             Taken::More => Pace::Busy,
             Taken::Over => Pace::Over,
+        }
+    }
+
+    /// Lets the holds of channels with a first subscriber catch up, a message at a time; soon again
+    /// while there are more.
+    fn update_firsts(&mut self, control: &Rc<Control>, now_ms: u64) {
+        if !control.firsts.borrow().is_due(now_ms) {
+            return;
+        }
+        self.quiet_ticks = 0;
+        if !control.is_updating.replace(true) {
+            let control = Rc::clone(control);
+            glommio::spawn_local(async move { control.update_firsts().await }).detach();
         }
     }
 

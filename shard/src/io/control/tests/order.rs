@@ -48,7 +48,8 @@ fn subscribe(rig: &Rig, delta: i32) {
     });
 }
 
-fn metric(rig: &Rig, name: &str) -> String {
+/// A metric's value, as text.
+pub(super) fn metric(rig: &Rig, name: &str) -> String {
     let answer = Client::new(rig.metrics_port()).exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     let text = answer.text();
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
