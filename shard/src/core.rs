@@ -11,6 +11,7 @@ mod client;
 mod conn;
 mod drain;
 mod exchange;
+mod filter;
 mod hold;
 pub mod hub;
 pub mod id_cache;
