@@ -21,6 +21,7 @@ mod readiness;
 mod report;
 mod rig;
 mod ring;
+mod sequencer;
 mod wheel;
 
 use std::io::Write;
@@ -34,13 +35,14 @@ use harness::Harness;
 type Group = (&'static str, fn(&mut Harness) -> Result<(), BenchError>);
 
 /// All groups, in the order in which they run.
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("codec", codec::run),
     ("pages", pages::run),
     ("wheel", wheel::run),
     ("hub", hub::run),
     ("core", core::run),
     ("ring", ring::run),
+    ("sequencer", sequencer::run),
     ("readiness", readiness::run),
     ("fanout", fanout::run),
 ];

@@ -81,7 +81,11 @@ fn a_burst_of_channels_is_told_completely_in_messages_of_limited_length() {
     while told.len() < CHANNELS {
         let channels = next_update(&rig, 0);
         assert!(channels.len() <= CHANNELS_PER_UPDATE_MAX);
-        told.extend(channels.iter().map(|channel| channel.parse::<usize>().unwrap()));
+        told.extend(
+            channels
+                .iter()
+                .map(|channel| channel.parse::<usize>().unwrap()),
+        );
     }
     assert!(told.into_iter().eq(0..CHANNELS));
 }
