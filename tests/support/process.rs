@@ -132,8 +132,13 @@ impl Running {
     }
 
     /// Waits until the program has ended by itself: how, and all that it printed.
-    pub(crate) fn finish(mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + WAIT_MAX;
+    pub(crate) fn finish(self) -> (ExitStatus, String) {
+        self.finish_within(WAIT_MAX)
+    }
+
+    /// The same for a program that may take longer.
+    pub(crate) fn finish_within(mut self, wait_max: Duration) -> (ExitStatus, String) {
+        let deadline = Instant::now() + wait_max;
         loop {
             match self
                 .lines
