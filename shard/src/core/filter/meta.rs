@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value};
 
+/// Name and value of a variable.
+type Variable = (Box<str>, Option<Box<str>>);
+
 /// The variables of a subscription. A variable without value (`Grip-Set-Meta: name`) is missing
 /// to every filter, and to the backend too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::core) struct Meta(Box<[(Box<str>, Option<Box<str>>)]>);
+pub(in crate::core) struct Meta(Box<[Variable]>);
 
 impl Meta {
     /// From an instruct; names are unique.
@@ -35,7 +38,7 @@ impl Meta {
     /// The value of `Sub-Meta` in filter requests: a compact JSON object, keys sorted. Variables
     /// without value are left out: they are missing to all other filters as well.
     pub(in crate::core) fn json(&self) -> String {
-        let valued = |(name, value): &'_ (Box<str>, Option<Box<str>>)| {
+        let valued = |(name, value): &'_ Variable| {
             let value = value.as_deref()?;
             Some((String::from(&**name), Value::from(value)))
         };
