@@ -10,7 +10,9 @@
 //! | --- | --- |
 //! | [`http`] | RFC 9110: versions, fields and lists, methods, status phrases, paths |
 //! | [`http1`] | RFC 9112: request and response heads, bodies, chunked coding; encoders |
-//! | [`grip`] | GRIP: instructs of backends, published items |
+//! | [`grip`] | GRIP: instructs of backends, published items, control messages |
+//! | [`ws`] | RFC 6455 and 7692: handshake, frames, messages, compression |
+//! | [`ws_events`] | WebSocket-over-HTTP: events in request and response bodies |
 //! | [`zhttp`] | tnetstrings and the ZHTTP packets made of them |
 //!
 //! # Rules
@@ -52,6 +54,8 @@
 pub mod grip;
 pub mod http;
 pub mod http1;
+pub mod ws;
+pub mod ws_events;
 pub mod zhttp;
 
 /// What a decoder made of the front of its input.
