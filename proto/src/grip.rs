@@ -2,10 +2,12 @@
 //!
 //! - `instruct`: the decoded instruct, as plain data; `fields`, `overlay`: its header and JSON form
 //! - `item`: a published item; `publish`: reads them
+//! - [`control`]: what a WebSocket backend says behind `c:`
 //! - [`patch`]: `body-patch`; [`link`]: resolves links
 //!
 //! No rule about holding is here: what a hold does with an instruct or an item is the shard's.
 
+pub mod control;
 mod draft;
 mod fields;
 mod grammar;
