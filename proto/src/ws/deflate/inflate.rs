@@ -42,7 +42,7 @@ pub enum Progress {
 /// Inflates the messages of any number of connections, one after another.
 ///
 /// Belongs to one message from [`Inflater::begin`] to [`Inflater::finish`]; a message whose pieces
-/// are not all here keeps it that long. Takes about 45 KB of memory.
+/// are not all here keeps it that long. Takes about 48 KB of memory.
 #[derive(Debug)]
 pub struct Inflater {
     engine: Decompress,

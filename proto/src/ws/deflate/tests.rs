@@ -1,6 +1,8 @@
 use super::*;
 use crate::grip::test_random::Random;
-use crate::ws::message::Violation;
+use crate::ws::encode;
+use crate::ws::frame::{FrameHead, Masking, Opcode, RSV1};
+use crate::ws::message::{Event, MessageReader, ReadRules, Violation};
 
 const RULES: InflateRules = InflateRules {
     checks_text: false,
@@ -355,5 +357,84 @@ fn damaged_messages_never_panic_nor_hang_and_are_judged_alike_however_cut() {
         let cut = (1 + random.below(20), 1 + random.below(300));
         let got = inflate(&mut inflater, &mut History::none(), &wire, &small, cut);
         assert_eq!(got, whole, "round {round}, {cut:?}, {wire:x?}");
+    }
+}
+
+/// A client's compressed messages as they come over the wire, in fragments, with pings between.
+fn compressed_frames(random: &mut Random, messages: &[Vec<u8>], history: &mut History) -> Vec<u8> {
+    let mut deflater = Deflater::new(15, LEVEL_DEFAULT);
+    let mut wire = Vec::new();
+    for message in messages {
+        let mut payload = Vec::new();
+        deflater
+            .compress(history, message, true, &mut payload)
+            .unwrap();
+        let mut pieces = payload.chunks(1 + random.below(40)).peekable();
+        let (mut opcode, mut rsv) = (Opcode::Binary, RSV1);
+        while let Some(piece) = pieces.next() {
+            let head = FrameHead {
+                is_final: pieces.peek().is_none(),
+                rsv,
+                mask: Some([7, 0, 255, 1]),
+                ..FrameHead::whole(opcode, piece.len())
+            };
+            encode::frame(&mut wire, &head, piece);
+            encode::message(&mut wire, Opcode::Ping, b"between", Some([1, 2, 3, 4]));
+            (opcode, rsv) = (Opcode::Continuation, 0);
+        }
+    }
+    wire
+}
+
+#[test]
+fn compressed_messages_in_fragments_with_pings_between_them_come_back() {
+    let mut random = Random::new(25);
+    let rules = ReadRules {
+        masking: Masking::Required,
+        deflate: true,
+        checks_text: true,
+        message_len_max: RULES.message_len_max,
+    };
+    for takes_over in [false, true] {
+        let new = || match takes_over {
+            true => History::window(15),
+            false => History::none(),
+        };
+        let messages: Vec<_> = (0..20)
+            .map(|_| {
+                let len = random.below(500);
+                text(&mut random, len)
+            })
+            .collect();
+        let mut wire = compressed_frames(&mut random, &messages, &mut new());
+        let (mut reader, mut inflater, mut history) =
+            (MessageReader::new(), Inflater::new(), new());
+        let (mut got, mut out) = (Vec::new(), Vec::new());
+        let mut rest = wire.as_mut_slice();
+        loop {
+            let step = reader.step(rest, &rules).unwrap();
+            let used = step.used;
+            match step.event {
+                Event::NeedMore => break,
+                Event::Data(data) => {
+                    assert!(data.is_compressed);
+                    if data.is_first {
+                        inflater.begin(std::mem::take(&mut history), &RULES);
+                    }
+                    let inflated = inflater
+                        .step(data.payload, data.is_last, &mut out, usize::MAX)
+                        .unwrap();
+                    assert_eq!(inflated.progress == Progress::End, data.is_last);
+                    if data.is_last {
+                        history = inflater.finish();
+                        got.push(std::mem::take(&mut out));
+                    }
+                }
+                Event::Ping(payload) => assert_eq!(payload, b"between"),
+                other => panic!("{other:?}"),
+            }
+            rest = &mut rest[used..];
+        }
+        assert!(got == messages, "takes over: {takes_over}");
     }
 }
