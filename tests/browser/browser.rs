@@ -59,7 +59,8 @@ impl Browser {
             "timeouts": { "pageLoad": millis(WAIT_MAX), "script": millis(WAIT_MAX) },
         }}});
         let answer = call(port, "POST", "/session", &capabilities);
-        let session = answer["sessionId"].as_str().expect("a session").to_owned();
+        let session = answer.get("sessionId").and_then(Value::as_str);
+        let session = session.expect("a session").to_owned();
         Self {
             _driver: driver,
             _folder: folder,
@@ -141,8 +142,8 @@ fn millis(time: Duration) -> u64 {
 fn call(port: u16, method: &str, path: &str, body: &Value) -> Value {
     let (status, answer) =
         try_call(port, method, path, &body.to_string()).expect("the driver answers");
-    let value = serde_json::from_slice(&answer).map(|mut answer: Value| answer["value"].take());
-    let value = value.expect("the driver answers with JSON");
+    let mut answer: Value = serde_json::from_slice(&answer).expect("the driver answers with JSON");
+    let value = answer.get_mut("value").map_or(Value::Null, Value::take);
     assert_eq!(status, 200, "{method} {path}: {value}");
     value
 }
