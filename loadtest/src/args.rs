@@ -1,19 +1,21 @@
 //! The command line.
 
+mod choice;
 mod help;
 mod scenario;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+pub(crate) use self::choice::{Filter, Switch, Update};
 pub(crate) use self::help::{for_scenario, overview};
 pub(crate) use self::scenario::{Count, Scenario};
-use self::values::{channel_mode, core_list, loopback, number};
+use self::values::{channel_mode, check_size, core_list, loopback, number};
 use crate::client::herd::Channels;
 
 /// Executors that may share a core.
@@ -86,6 +88,11 @@ pub(crate) struct Args {
     /// The scenario.
     pub(crate) scenario: Scenario,
     counts: BTreeMap<Count, u64>,
+    switches: BTreeSet<Switch>,
+    /// Filter of `fanout`.
+    pub(crate) filter: Filter,
+    /// What updates the polls of `stampede`.
+    pub(crate) update: Update,
     /// Channels of `idle` and `hold`.
     pub(crate) channel_mode: Channels,
     /// Cores of the server, if given.
@@ -129,6 +136,11 @@ impl Args {
     pub(crate) fn len(&self, count: Count) -> usize {
         usize::try_from(self.count(count)).unwrap_or(usize::MAX)
     }
+
+    /// Whether a switch is set.
+    pub(crate) fn has(&self, switch: Switch) -> bool {
+        self.switches.contains(&switch)
+    }
 }
 
 #[derive(Default)]
@@ -158,6 +170,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
     let mut args = Args {
         scenario,
         counts: BTreeMap::new(),
+        switches: BTreeSet::new(),
+        filter: Filter::None,
+        update: Update::Hint,
         channel_mode: Channels::Shared,
         cores: None,
         per_core: None,
@@ -212,6 +227,11 @@ fn option(args: &mut Args, raw: &mut Raw, name: &str, parser: &mut Parser) -> Re
         return Ok(());
     }
     let scenario = args.scenario;
+    let mut switches = scenario.switches().iter();
+    if let Some(switch) = switches.find(|switch| switch.spec().0 == name) {
+        args.switches.insert(*switch);
+        return Ok(());
+    }
     let count = scenario
         .counts()
         .iter()
@@ -225,6 +245,8 @@ fn option(args: &mut Args, raw: &mut Raw, name: &str, parser: &mut Parser) -> Re
     }
     match name {
         "channels" if scenario.has_channel_mode() => args.channel_mode = channel_mode(&value)?,
+        "filter" if scenario.has_filter() => args.filter = choice::filter(&value)?,
+        "update" if scenario.has_update() => args.update = choice::update(&value)?,
         "cores" => args.cores = Some(core_list(&value)?),
         "per-core" => args.per_core = Some(number("--per-core", &value, 1, PER_CORE_MAX)?),
         "bin" => args.bin = Some(PathBuf::from(value)),
@@ -258,21 +280,6 @@ fn running(raw: &Raw, backend_port: u16) -> Result<Option<Running>, ArgError> {
         )),
         _ => Err(ArgError::Combination("--url and --control go together")),
     }
-}
-
-/// Messages have a shortest and a longest form; only bodies of `proxy` may be any size.
-fn check_size(args: &Args) -> Result<(), ArgError> {
-    use crate::message::{SIZE_MAX, SIZE_MIN};
-    let has_size = args
-        .scenario
-        .counts()
-        .iter()
-        .any(|(count, _)| *count == Count::Size);
-    if !has_size || args.scenario == Scenario::Proxy {
-        return Ok(());
-    }
-    let value = args.count(Count::Size).to_string();
-    number("--size", &value, SIZE_MIN as u64, SIZE_MAX as u64).map(drop)
 }
 
 #[cfg(test)]

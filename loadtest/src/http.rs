@@ -268,8 +268,14 @@ fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 ///
 /// A request that is longer without filling stays longer.
 pub(crate) fn get_request(target: &str, len: usize) -> Vec<u8> {
+    get_request_with(target, "", len)
+}
+
+/// The same with more fields, each with its line end.
+pub(crate) fn get_request_with(target: &str, more: &str, len: usize) -> Vec<u8> {
     let front = format!(
-        "GET {target} HTTP/1.1\r\nHost: loadtest.example\r\nAccept: */*\r\nUser-Agent: loadtest"
+        "GET {target} HTTP/1.1\r\nHost: loadtest.example\r\nAccept: */*\r\n{more}\
+         User-Agent: loadtest"
     );
     let mut request = front.into_bytes();
     request.resize(len.saturating_sub(4).max(request.len()), b'.');

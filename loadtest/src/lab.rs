@@ -4,8 +4,9 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{Args, Count, Scenario};
+use crate::args::{Args, Count, Filter, Scenario};
 use crate::child::{self, Process, Role};
+use crate::client::ask::Ask;
 use crate::client::herd::{Findings, Herd, HerdPlan, OpenPlan, Opened};
 use crate::clock::{self, Deadline};
 use crate::error::LoadError;
@@ -32,6 +33,8 @@ pub(crate) struct Lab<'a> {
     pub(crate) args: &'a Args,
     /// The server under test.
     pub(crate) server: Server,
+    /// A second one of the same kind, where it is compared with itself under other conditions.
+    pub(crate) second: Option<Server>,
     /// The fake backend.
     pub(crate) backend: SocketAddrV4,
     /// Cores of the server and the yardsticks.
@@ -74,20 +77,26 @@ impl<'a> Lab<'a> {
         let client_cores = cores::besides(&server_cores);
         let (process, ports) = child::spawn_role(Role::Backend, args.backend_port, &client_cores)?;
         let backend = local(ports.first().copied().unwrap_or_default());
-        let server = match &args.running {
-            Some(running) => Server::running(running)?,
-            None => Server::start(&ServerPlan {
-                bin: args.bin.clone().map_or_else(default_bin, Ok)?,
-                per_core,
-                cores: server_cores.clone(),
-                backend,
-            })?,
+        let (server, second) = match &args.running {
+            Some(running) => (Server::running(running)?, None),
+            None => {
+                let plan = ServerPlan {
+                    bin: args.bin.clone().map_or_else(default_bin, Ok)?,
+                    per_core,
+                    cores: server_cores.clone(),
+                    backend,
+                };
+                let wanted = args.filter != Filter::None && args.yardstick;
+                let second = wanted.then(|| Server::start(&plan)).transpose()?;
+                (Server::start(&plan)?, second)
+            }
         };
         // After the server's start: a child inherits its parent's cores.
         cores::pin(&client_cores)?;
         Ok(Self {
             args,
             server,
+            second,
             backend,
             server_cores,
             client_cores,
@@ -137,6 +146,8 @@ impl<'a> Lab<'a> {
     pub(crate) fn open_plan(&self, count: usize, window: usize) -> OpenPlan {
         OpenPlan {
             target: self.server.client,
+            ask: Ask::Stream,
+            first_index: 0,
             count,
             window,
             channels: self.args.channel_mode,
@@ -210,7 +221,7 @@ fn server_cores(args: &Args) -> Vec<usize> {
 
 /// Executors per core when the user does not say: one, or as many as the streams need.
 fn per_core(args: &Args, cores: usize) -> u64 {
-    if args.scenario != Scenario::Hold {
+    if !matches!(args.scenario, Scenario::Hold | Scenario::Stampede) {
         return 1;
     }
     let streams = args.len(Count::Connections);

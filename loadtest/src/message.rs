@@ -9,6 +9,12 @@ pub(crate) const SIZE_MIN: usize = 27;
 /// The longest message, in bytes; a server need not take larger publish bodies.
 pub(crate) const SIZE_MAX: usize = 65_536;
 
+/// Length of a client's name, [`user`], in bytes: all the same, so that messages are too.
+pub(crate) const USER_LEN: usize = 9;
+
+/// Where a name stands in a message that has one: right behind the numbers.
+const USER_START: usize = 26;
+
 /// What a message says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -23,6 +29,34 @@ pub(crate) fn write(out: &mut Vec<u8>, stamp: Stamp, size: usize) {
     out.extend_from_slice(format!("{:08x} {:016x} ", stamp.seq, stamp.sent_ns).as_bytes());
     out.resize(out.len() + size.saturating_sub(SIZE_MIN), b'x');
     out.push(b'\n');
+}
+
+/// Appends the message with `word` in front of its filling; `word` counts as [`USER_LEN`] bytes of
+/// `size` whatever its length, since a filter puts a name in its place.
+pub(crate) fn write_with(out: &mut Vec<u8>, stamp: Stamp, size: usize, word: &str) {
+    out.extend_from_slice(format!("{:08x} {:016x} {word}", stamp.seq, stamp.sent_ns).as_bytes());
+    let filling = size.saturating_sub(SIZE_MIN + USER_LEN);
+    out.resize(out.len() + filling, b'x');
+    out.push(b'\n');
+}
+
+/// The name of client number `index`.
+pub(crate) fn user(index: usize) -> String {
+    format!("u{:08}", index % 100_000_000)
+}
+
+/// Whether a line without its line end is of `size` bytes with it, and carries the name of client
+/// number `index`. Without making the name anew: it is asked for every message of a fan-out.
+pub(crate) fn is_for(line: &[u8], index: usize, size: usize) -> bool {
+    let name = line.get(USER_START..USER_START + USER_LEN);
+    let Some([b'u', digits @ ..]) = name else {
+        return false;
+    };
+    let number = digits.iter().try_fold(0, |number: usize, digit| {
+        let value = digit.is_ascii_digit().then(|| usize::from(digit - b'0'))?;
+        Some(number * 10 + value)
+    });
+    line.len() + 1 == size && number == Some(index % 100_000_000)
 }
 
 /// Reads a line without its line end; `None` when it is no message.
@@ -88,6 +122,33 @@ mod tests {
             assert_eq!(out.pop(), Some(b'\n'));
             assert_eq!(parse(&out), Some(stamp), "size {size}");
         }
+    }
+
+    #[test]
+    fn a_message_with_a_name_is_for_the_client_of_that_name_only() {
+        let stamp = Stamp {
+            seq: 5,
+            sent_ns: 77,
+        };
+        for size in [SIZE_MIN + USER_LEN, 100] {
+            let mut out = Vec::new();
+            write_with(&mut out, stamp, size, &user(1234));
+            assert_eq!((out.len(), out.pop()), (size, Some(b'\n')));
+            assert_eq!(parse(&out), Some(stamp));
+            assert!(is_for(&out, 1234, size));
+            assert!(!is_for(&out, 1235, size));
+            assert!(!is_for(&out, 1234, size + 1));
+        }
+    }
+
+    #[test]
+    fn a_placeholder_leaves_the_size_to_the_name_that_takes_its_place() {
+        let (mut template, mut message) = (Vec::new(), Vec::new());
+        let stamp = Stamp { seq: 1, sent_ns: 2 };
+        write_with(&mut template, stamp, 100, "%(user)s");
+        write_with(&mut message, stamp, 100, &user(7));
+        let text = String::from_utf8(template).unwrap();
+        assert_eq!(text.replace("%(user)s", &user(7)).as_bytes(), message);
     }
 
     #[test]

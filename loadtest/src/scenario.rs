@@ -9,6 +9,7 @@ mod latency;
 mod longpoll;
 mod proxy;
 mod residence;
+mod stampede;
 
 use crate::args::{Args, Scenario};
 use crate::error::LoadError;
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<Report, LoadError> {
         Scenario::Churn => churn::run(&lab),
         Scenario::Longpoll => longpoll::run(&lab),
         Scenario::Latency => latency::run(&lab),
+        Scenario::Stampede => stampede::run(&lab),
     }?;
     if lab.deadline.passed() {
         report.faults.push(format!(

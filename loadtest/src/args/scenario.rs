@@ -19,6 +19,8 @@ pub(crate) enum Scenario {
     Latency,
     /// More streams than one descriptor table holds.
     Hold,
+    /// All polls of a channel asked for again at once.
+    Stampede,
 }
 
 /// An option that takes a whole number.
@@ -48,6 +50,10 @@ pub(crate) enum Count {
     Window,
     /// Control connections that publish at the same time.
     Concurrency,
+    /// Share of the clients that must poll again before the next message.
+    PercentBack,
+    /// What the backend takes for an answer.
+    DelayMs,
 }
 
 /// What a number option is called and may be.
@@ -67,7 +73,7 @@ impl Count {
     /// Its name, limits and meaning.
     pub(crate) fn spec(self) -> CountSpec {
         let (name, min, max, about) = match self {
-            Self::Connections => ("connections", 1, 1_000_000, "streams held"),
+            Self::Connections => ("connections", 1, 1_000_000, "streams or polls held"),
             Self::Channels => ("channels", 1, 15_000, "channels, with one stream each"),
             Self::Cycles => ("cycles", 1, 20, "times that all streams open and close"),
             Self::Items => ("items", 1, 10_000_000, "messages published"),
@@ -89,6 +95,18 @@ impl Count {
             Self::IntervalMs => ("interval-ms", 1, 1_000, "pause between two messages"),
             Self::Window => ("window", 1, 15_000, "streams being opened at the same time"),
             Self::Concurrency => ("concurrency", 1, 1_024, "connections that publish"),
+            Self::PercentBack => (
+                "percent-back",
+                0,
+                100,
+                "with --prev-id: so many clients poll again before the next message",
+            ),
+            Self::DelayMs => (
+                "delay-ms",
+                0,
+                1_000,
+                "the backend takes so long for each answer after the update",
+            ),
         };
         CountSpec {
             name,
@@ -101,7 +119,7 @@ impl Count {
 
 impl Scenario {
     /// All of them, in the order of the help text.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Idle,
         Self::Fanout,
         Self::Channels,
@@ -110,6 +128,7 @@ impl Scenario {
         Self::Longpoll,
         Self::Latency,
         Self::Hold,
+        Self::Stampede,
     ];
 
     /// Its name on the command line.
@@ -123,6 +142,7 @@ impl Scenario {
             Self::Longpoll => "longpoll",
             Self::Latency => "latency",
             Self::Hold => "hold",
+            Self::Stampede => "stampede",
         }
     }
 
@@ -137,6 +157,7 @@ impl Scenario {
             Self::Longpoll => "poll, publish, answer, poll again",
             Self::Latency => "publish-to-receipt time on an otherwise idle server",
             Self::Hold => "more streams than one descriptor table holds, one message to all",
+            Self::Stampede => "a hint to all polls of a channel: what of it reaches the backend",
         }
     }
 
@@ -173,6 +194,8 @@ impl Scenario {
                 (Count::Clients, 1_000),
                 (Count::Seconds, 5),
                 (Count::Size, 100),
+                (Count::PercentBack, 90),
+                (Count::IntervalMs, 1),
             ],
             Self::Latency => &[
                 (Count::Items, 2_000),
@@ -183,6 +206,11 @@ impl Scenario {
                 (Count::Connections, 100_000),
                 (Count::Cycles, 1),
                 (Count::Window, 256),
+            ],
+            Self::Stampede => &[
+                (Count::Connections, 20_000),
+                (Count::Window, 256),
+                (Count::DelayMs, 10),
             ],
         }
     }

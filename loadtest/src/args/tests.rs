@@ -75,6 +75,34 @@ fn a_message_has_a_shortest_and_a_longest_size() {
 }
 
 #[test]
+fn a_message_with_a_name_in_it_has_room_for_the_name() {
+    assert!(error_of("fanout --filter var-subst --size 35").contains("from 36 to 65536"));
+    assert_eq!(
+        args_of("fanout --filter=var-subst --size 36").count(Count::Size),
+        36
+    );
+}
+
+#[test]
+fn words_are_read_where_the_scenario_has_them() {
+    assert_eq!(args_of("fanout").filter, Filter::None);
+    for filter in Filter::ALL {
+        let args = args_of(&format!("fanout --filter {}", filter.name()));
+        assert_eq!(args.filter, filter);
+    }
+    for update in Update::ALL {
+        let args = args_of(&format!("stampede --distinct --update {}", update.name()));
+        assert_eq!(args.update, update);
+        assert!(args.has(Switch::Distinct) && !args.has(Switch::Answer));
+    }
+    assert!(args_of("longpoll --prev-id").has(Switch::PrevId));
+    assert!(error_of("fanout --filter no-such").contains("`skip-self` or `var-subst` or `none`"));
+    assert!(error_of("idle --filter none").contains("no option --filter"));
+    assert!(error_of("fanout --update hint").contains("no option --update"));
+    assert!(error_of("stampede --prev-id x").contains("--prev-id"));
+}
+
+#[test]
 fn only_this_machine_is_a_target() {
     for target in [
         "10.0.0.1:80",
@@ -133,5 +161,10 @@ fn help_names_every_scenario_and_every_option() {
                 "{text}"
             );
         }
+        for switch in scenario.switches() {
+            assert!(text.contains(&format!("--{} ", switch.spec().0)), "{text}");
+        }
+        assert_eq!(text.contains("--filter NAME"), scenario.has_filter());
+        assert_eq!(text.contains("--update NAME"), scenario.has_update());
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::ArgError;
+use super::{ArgError, Args, Count, Filter, Scenario};
 use crate::client::herd::Channels;
 use crate::machine::cores;
+use crate::message::{SIZE_MAX, SIZE_MIN, USER_LEN};
 
 /// Reads a whole number within limits; underscores may group its digits.
 pub(super) fn number(option: &str, value: &str, min: u64, max: u64) -> Result<u64, ArgError> {
@@ -69,4 +70,24 @@ pub(super) fn loopback(option: &'static str, value: &str) -> Result<SocketAddrV4
             value: value.to_owned(),
         }),
     }
+}
+
+/// Messages have a shortest and a longest form; only bodies of `proxy` may be any size.
+pub(super) fn check_size(args: &Args) -> Result<(), ArgError> {
+    let has_size = args
+        .scenario
+        .counts()
+        .iter()
+        .any(|(count, _)| *count == Count::Size);
+    if !has_size || args.scenario == Scenario::Proxy {
+        return Ok(());
+    }
+    let value = args.count(Count::Size).to_string();
+    let name_len = if args.filter == Filter::VarSubst {
+        USER_LEN
+    } else {
+        0
+    };
+    let min = (SIZE_MIN + name_len) as u64;
+    number("--size", &value, min, SIZE_MAX as u64).map(drop)
 }

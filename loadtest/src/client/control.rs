@@ -45,17 +45,27 @@ impl Control {
     /// # Errors
     /// [`LoadError::Answer`] on another status, [`LoadError::Io`] when the connection breaks.
     pub(crate) fn publish(&mut self, body: &[u8]) -> Result<(), LoadError> {
+        self.post("publishing", "/publish", body)
+    }
+
+    /// Tells the server to recover and waits for the answer, which must be 200.
+    ///
+    /// # Errors
+    /// As [`Control::publish`].
+    pub(crate) fn recover(&mut self) -> Result<(), LoadError> {
+        self.post("telling the server to recover", "/recover", b"")
+    }
+
+    fn post(&mut self, what: &'static str, target: &str, body: &[u8]) -> Result<(), LoadError> {
         self.request.clear();
-        post_request(&mut self.request, "/publish", body);
+        post_request(&mut self.request, target, body);
         let (status, content) = self.exchange()?;
         if status == 200 {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&content).trim().to_owned();
-        Err(LoadError::Answer {
-            what: "publishing",
-            answer: format!("status {status}, {text}"),
-        })
+        let answer = format!("status {status}, {text}");
+        Err(LoadError::Answer { what, answer })
     }
 
     /// Asks for `target`; returns status and content.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::ask::Ask;
 pub(crate) use super::orders::{Channels, Findings, Opened, new_histogram};
 use super::orders::{Notice, Opening, Order};
 use super::worker::{self, Gauge, Setup};
@@ -39,6 +40,10 @@ pub(crate) struct HerdPlan {
 pub(crate) struct OpenPlan {
     /// Where to.
     pub(crate) target: SocketAddrV4,
+    /// What each asks for.
+    pub(crate) ask: Ask,
+    /// Number of the first of them: those open already come before it.
+    pub(crate) first_index: usize,
     /// How many.
     pub(crate) count: usize,
     /// How many may be underway at the same time.
@@ -88,7 +93,7 @@ impl Herd {
         })
     }
 
-    /// Opens streams, when none are open; calls `progress` with the number opened, every second or so.
+    /// Opens streams, besides those that are open; calls `progress` with the number opened, every second or so.
     ///
     /// # Errors
     /// [`LoadError::ThreadGone`]. Streams that could not be opened are counted, not errors.
@@ -98,21 +103,22 @@ impl Herd {
         mut progress: impl FnMut(u64),
     ) -> Result<Opened, LoadError> {
         let (share, threads) = (plan.count.div_ceil(self.threads.len()), self.threads.len());
-        let mut first_index = 0;
+        let mut started = 0;
         for (number, thread) in self.threads.iter().enumerate() {
-            let count = share.min(plan.count - first_index);
+            let count = share.min(plan.count - started);
             thread.order(Order::Open(Opening {
                 target: plan.target,
-                first_index,
+                first_index: plan.first_index + started,
                 count,
                 window: plan.window.div_ceil(threads),
+                ask: plan.ask,
                 channels: plan.channels,
                 request_len: plan.request_len,
                 sources: net::sources(self.number * 20 + number, self.turn),
                 first_seq: plan.first_seq,
                 deadline: plan.deadline,
             }))?;
-            first_index += count;
+            started += count;
         }
         self.turn += 1;
         let mut all = Opened::default();
@@ -197,6 +203,7 @@ impl Herd {
                     all.tally.add(&part.tally);
                     // Cannot fail: both have the same bounds.
                     let _ = all.latency.add(&part.latency);
+                    all.first_break = all.first_break.or(part.first_break);
                 }
             },
         )?;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use hdrhistogram::Histogram;
 
+use super::ask::Ask;
 use crate::clock::Deadline;
 use crate::ledger::Tally;
 
@@ -12,6 +13,8 @@ use crate::ledger::Tally;
 pub(crate) enum Channels {
     /// All to the channel `all`.
     Shared,
+    /// All to the channel `filtered`.
+    Filtered,
     /// Each to a channel of its own, [`Channels::name`].
     Own,
 }
@@ -21,6 +24,7 @@ impl Channels {
     pub(crate) fn name(self, index: usize) -> String {
         match self {
             Self::Shared => "all".to_owned(),
+            Self::Filtered => "filtered".to_owned(),
             Self::Own => format!("c{index:08}"),
         }
     }
@@ -33,6 +37,7 @@ pub(super) struct Opening {
     pub(super) first_index: usize,
     pub(super) count: usize,
     pub(super) window: usize,
+    pub(super) ask: Ask,
     pub(super) channels: Channels,
     pub(super) request_len: usize,
     pub(super) sources: [Ipv4Addr; 2],
@@ -77,6 +82,8 @@ pub(crate) struct Findings {
     pub(crate) tally: Tally,
     /// Publish-to-receipt times, nanoseconds.
     pub(crate) latency: Histogram<u64>,
+    /// Why the first broken stream broke.
+    pub(crate) first_break: Option<&'static str>,
 }
 
 impl Findings {
@@ -85,6 +92,7 @@ impl Findings {
         Self {
             tally: Tally::default(),
             latency: new_histogram(),
+            first_break: None,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::net::{self, Readiness};
 const BUF_LEN: usize = 262_144;
 
 /// Bytes of an answer's content that are kept for its receiver.
-const CONTENT_KEPT_MAX: usize = 1024;
+pub(crate) const CONTENT_KEPT_MAX: usize = 1024;
 
 /// Failures after which a client is given up, so that a dead server ends the run.
 const FAILURES_MAX: u64 = 100;

@@ -19,6 +19,8 @@ pub(super) enum Stage {
     Asked,
     /// The head was fine: held.
     Held,
+    /// A poll that has its answer.
+    Answered,
     /// Over, or never came to be.
     Ended,
 }
@@ -31,6 +33,20 @@ pub(super) struct Stream {
     pub(super) track: Track,
     reader: Reader,
     lines: Lines,
+}
+
+/// What a reading is done with.
+pub(super) struct Reading<'r> {
+    /// Room for what is read.
+    pub(super) buf: &'r mut [u8],
+    /// Whether the peer has announced its end.
+    pub(super) closing: bool,
+    /// Whether the response is expected to end.
+    pub(super) is_poll: bool,
+    /// The client's number and the size that every message must have.
+    pub(super) expectation: Option<(usize, usize)>,
+    /// Where messages are counted.
+    pub(super) tally: &'r mut Tally,
 }
 
 /// What one reading of a stream brought.
@@ -67,34 +83,32 @@ impl Stream {
         }
     }
 
-    /// Reads what is there; `closing` when the peer has announced its end.
-    ///
-    /// Counts messages into `tally` and gives the publish time of each to `receipt`.
+    /// Reads what is there, and gives the publish time of each message to `receipt`.
     pub(super) fn read(
         &mut self,
-        buf: &mut [u8],
-        closing: bool,
-        tally: &mut Tally,
+        reading: &mut Reading<'_>,
         mut receipt: impl FnMut(u64),
     ) -> Outcome {
         loop {
-            let len = match self.socket.read(buf) {
+            let len = match self.socket.read(reading.buf) {
                 Ok(0) => return Outcome::Gone("closed by the server"),
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Outcome::Alive,
                 Err(error) => return Outcome::Gone(name_of(error.kind())),
             };
-            let bytes = buf.get(..len).unwrap_or_default();
-            match self.feed(bytes, tally, &mut receipt) {
+            let expected = reading.expectation;
+            let bytes = reading.buf.get(..len).unwrap_or_default();
+            match self.feed(bytes, expected, reading.tally, &mut receipt) {
                 Ok(_) if self.stage == Stage::Ended => {
                     return Outcome::Gone("the status was not 200");
                 }
+                Ok(true) if reading.is_poll => self.stage = Stage::Answered,
                 Ok(true) => return Outcome::Gone("the response ended"),
                 Ok(false) => {}
                 Err(_) => return Outcome::Gone("the response was malformed"),
             }
             // A short read means drained, and later bytes are a new edge; an end is not.
-            if len < buf.len() && !closing {
+            if len < reading.buf.len() && !reading.closing {
                 return Outcome::Alive;
             }
         }
@@ -104,6 +118,7 @@ impl Stream {
     fn feed(
         &mut self,
         bytes: &[u8],
+        expected: Option<(usize, usize)>,
         tally: &mut Tally,
         receipt: &mut impl FnMut(u64),
     ) -> Result<bool, WireError> {
@@ -121,6 +136,7 @@ impl Stream {
             // The text of a refusal is no message.
             Part::Content(_) if *stage == Stage::Ended => {}
             Part::Content(content) => lines.feed(content, |line| match message::parse(line) {
+                Some(_) if !fits(line, expected) => tally.foreign += 1,
                 Some(stamp) => {
                     track.take(stamp.seq, tally);
                     receipt(stamp.sent_ns);
@@ -133,6 +149,11 @@ impl Stream {
         reader.feed(bytes, sink)?;
         Ok(complete)
     }
+}
+
+/// Whether a message is what this client must get.
+fn fits(line: &[u8], expected: Option<(usize, usize)>) -> bool {
+    expected.is_none_or(|(index, size)| message::is_for(line, index, size))
 }
 
 impl std::os::fd::AsFd for Stream {

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddrV4;
 
+use super::ask::Ask;
 use super::control::Control;
 use super::herd::{Channels, Herd, HerdPlan, OpenPlan};
 use super::requester::{Next, Requester};
+use crate::args::Filter;
 use crate::bare::fanout::Trigger;
 use crate::clock::{self, Deadline};
 use crate::machine::cores;
@@ -30,6 +32,8 @@ fn herd_of(streams: usize, streams_per_thread: usize, own_tables: bool) -> Herd 
 fn plan_of(target: SocketAddrV4, count: usize, channels: Channels) -> OpenPlan {
     OpenPlan {
         target,
+        ask: Ask::Stream,
+        first_index: 0,
         count,
         window: 16,
         channels,
@@ -208,5 +212,75 @@ fn the_backend_counts_what_it_answered() {
     }
     assert_eq!(control.get("/other").unwrap().0, 404);
     let (_, content) = control.get("/stats").unwrap();
-    assert_eq!(content, b"{\"streams\":1,\"polls\":2,\"plain\":1}\n");
+    assert_eq!(
+        content,
+        b"{\"streams\":1,\"polls\":2,\"plain\":1,\"held\":0}\n"
+    );
+}
+
+#[test]
+fn a_message_with_a_name_in_it_counts_for_the_client_of_that_name_alone() {
+    let (streams, control) = bare_fanout();
+    let mut herd = herd_of(5, 3, false);
+    let plan = OpenPlan {
+        ask: Ask::Filtered {
+            filter: Filter::VarSubst,
+            size: 100,
+        },
+        ..plan_of(streams, 5, Channels::Shared)
+    };
+    herd.open(&plan, |_| {}).unwrap();
+    let (mut content, mut chunk) = (Vec::new(), Vec::new());
+    let stamp = Stamp { seq: 0, sent_ns: 1 };
+    message::write_with(&mut content, stamp, 100, &message::user(4));
+    publish::chunk(&mut chunk, &content);
+    let mut tally = crate::ledger::Tally::default();
+    Trigger::connect(control).unwrap().pull(&[chunk]).unwrap();
+    assert!(clock::wait_until(Deadline::after_ms(LIMIT_MS), || {
+        tally.add(&herd.settle(0).unwrap().tally);
+        tally.received + tally.foreign == 5
+    }));
+    assert_eq!((tally.received, tally.foreign), (1, 4));
+}
+
+#[test]
+fn polls_opened_in_slices_are_each_answered_once_and_watched_by_the_backend() {
+    let target = fake_backend();
+    let mut control = Control::connect(target).unwrap();
+    control.get("/watch?answer=1&delay_ms=1").unwrap();
+    let mut herd = herd_of(30, 8, false);
+    herd.expect(30);
+    for first_index in [0, 10, 20] {
+        let plan = OpenPlan {
+            ask: Ask::Page { distinct: true },
+            first_index,
+            ..plan_of(target, 10, Channels::Shared)
+        };
+        assert_eq!(herd.open(&plan, |_| {}).unwrap().opened, 10);
+    }
+    assert!(herd.wait_received(Deadline::after_ms(LIMIT_MS)));
+    let findings = herd.settle(1).unwrap();
+    assert!(findings.tally.is_clean(), "{:?}", findings.tally);
+    let (_, seen) = control.get("/watched").unwrap();
+    let seen: serde_json::Value = serde_json::from_slice(&seen).unwrap();
+    assert_eq!(
+        (&seen["requests"], &seen["in_flight"]),
+        (&30.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_poll_that_times_out_has_got_no_message() {
+    // The fake backend's own answer is what a proxy sends when the time of a hold is over.
+    let mut herd = herd_of(2, 8, false);
+    let plan = OpenPlan {
+        ask: Ask::Page { distinct: false },
+        ..plan_of(fake_backend(), 2, Channels::Shared)
+    };
+    assert_eq!(herd.open(&plan, |_| {}).unwrap().opened, 2);
+    let mut foreign = 0;
+    assert!(clock::wait_until(Deadline::after_ms(LIMIT_MS), || {
+        foreign += herd.settle(0).unwrap().tally.foreign;
+        foreign == 2
+    }));
 }

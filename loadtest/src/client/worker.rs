@@ -10,11 +10,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::EpollFlags;
 use nix::sys::eventfd::EventFd;
 
+use super::ask::Ask;
 use super::orders::{Findings, Notice, Opened, Opening, Order};
-use super::stream::{Outcome, Stage, Stream};
+use super::stream::{Outcome, Reading, Stage, Stream};
 use crate::clock::{self, Deadline};
 use crate::error::LoadError;
-use crate::http::get_request;
 use crate::machine::cores;
 use crate::net::{self, Readiness};
 
@@ -68,7 +68,10 @@ struct Worker {
     setup: Setup,
     readiness: Readiness,
     streams: Vec<Stream>,
+    /// What the streams of the last order asked for, the first one's number and key.
+    ask: Ask,
     first_index: usize,
+    first_key: usize,
     progress: Option<Progress>,
     findings: Findings,
     buf: Vec<u8>,
@@ -90,7 +93,9 @@ pub(super) fn run(setup: Setup) -> Result<(), LoadError> {
         setup,
         readiness,
         streams: Vec::new(),
+        ask: Ask::Stream,
         first_index: 0,
+        first_key: 0,
         progress: None,
         findings: Findings::new(),
         buf: vec![0; BUF_LEN],
@@ -135,7 +140,14 @@ impl Worker {
         match order {
             Order::Open(order) => {
                 self.setup.gauge.opened.store(0, Ordering::Relaxed);
-                self.first_index = order.first_index;
+                self.ask = order.ask;
+                (self.first_index, self.first_key) = (order.first_index, self.streams.len());
+                // What an earlier order left undone was counted as failed.
+                for stream in &mut self.streams {
+                    if stream.stage == Stage::Connecting {
+                        stream.stage = Stage::Ended;
+                    }
+                }
                 let result = Opened::default();
                 self.progress = Some(Progress {
                     order,
@@ -165,7 +177,13 @@ impl Worker {
         let _ = self.setup.notices.send(notice);
     }
 
+    /// The number of the stream with this key, of the last order.
+    fn index_of(&self, key: usize) -> usize {
+        self.first_index + key.saturating_sub(self.first_key)
+    }
+
     fn handle(&mut self, flags: EpollFlags, key: usize) {
+        let index = self.index_of(key);
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -178,17 +196,22 @@ impl Worker {
             && let Some(progress) = &self.progress
         {
             let order = &progress.order;
-            let channel = order.channels.name(self.first_index + key);
-            let target = format!("/stream?channel={channel}");
-            outcome = stream.ask(&get_request(&target, order.request_len));
+            let request = order.ask.request(index, order.channels, order.request_len);
+            outcome = stream.ask(&request);
         }
         // Both in one go: a server that speaks first reports both with one edge.
         if outcome == Outcome::Alive && flags.intersects(CLOSING | EpollFlags::EPOLLIN) {
             let now = clock::now_ns();
             let latency = &mut self.findings.latency;
             let receipt = |sent_ns: u64| latency.saturating_record(now.saturating_sub(sent_ns));
-            let closing = flags.intersects(CLOSING);
-            outcome = stream.read(&mut self.buf, closing, &mut self.findings.tally, receipt);
+            let mut reading = Reading {
+                buf: &mut self.buf,
+                closing: flags.intersects(CLOSING),
+                is_poll: self.ask.is_poll(),
+                expectation: self.ask.expectation(index),
+                tally: &mut self.findings.tally,
+            };
+            outcome = stream.read(&mut reading, receipt);
         }
         self.note(key, before, outcome);
     }
@@ -202,8 +225,16 @@ impl Worker {
             // The socket stays open until all are closed: its number must not be used again.
             stream.stage = Stage::Ended;
         }
-        let opening = matches!(before, Stage::Connecting | Stage::Asked);
         let after = stream.stage;
+        // A poll is open when it has been sent: its answer is what the run waits for.
+        let (opening, open) = if self.ask.is_poll() {
+            (before == Stage::Connecting, after != Stage::Connecting)
+        } else {
+            (
+                matches!(before, Stage::Connecting | Stage::Asked),
+                after == Stage::Held,
+            )
+        };
         match (outcome, &mut self.progress) {
             (Outcome::Gone(reason), Some(progress)) if opening => {
                 progress.in_flight = progress.in_flight.saturating_sub(1);
@@ -213,8 +244,13 @@ impl Worker {
                     .first_failure
                     .get_or_insert_with(|| reason.to_owned());
             }
-            (Outcome::Gone(_), _) => self.findings.tally.broken += 1,
-            (Outcome::Alive, Some(progress)) if opening && after == Stage::Held => {
+            // A connection may go when its poll was answered.
+            (Outcome::Gone(_), _) if before == Stage::Answered => {}
+            (Outcome::Gone(reason), _) => {
+                self.findings.tally.broken += 1;
+                self.findings.first_break.get_or_insert(reason);
+            }
+            (Outcome::Alive, Some(progress)) if opening && open => {
                 progress.in_flight = progress.in_flight.saturating_sub(1);
                 progress.result.opened += 1;
             }

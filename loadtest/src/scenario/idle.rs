@@ -95,7 +95,7 @@ fn publish_to_all(
     herd.expect(streams as u64);
     let at = clock::now_ns();
     let channels = match lab.args.channel_mode {
-        Channels::Shared => 1,
+        Channels::Shared | Channels::Filtered => 1,
         Channels::Own => streams,
     };
     let mut body = Vec::new();
@@ -122,7 +122,7 @@ fn report(
     cycles: &[Cycle],
 ) -> Report {
     let mode = match lab.args.channel_mode {
-        Channels::Shared => "one shared channel",
+        Channels::Shared | Channels::Filtered => "one shared channel",
         Channels::Own => "one channel each",
     };
     let columns = (1..=cycles.len())

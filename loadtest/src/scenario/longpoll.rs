@@ -2,14 +2,17 @@
 //!
 //! A message that is published while a client is between two polls passes it by: that is how
 //! long-polling without `prev-id` is. So a message is published when the backend has
-//! answered every client's poll, and what a poll can lose is its answer.
+//! answered every client's poll, and what a poll can lose is its answer. With `--prev-id` it is
+//! otherwise: see `positions`.
+
+mod positions;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::args::Count;
+use crate::args::{Count, Switch};
 use crate::client::control::Control;
 use crate::client::herd::new_histogram;
 use crate::client::requester::{Next, Outcome, Requester};
@@ -65,6 +68,9 @@ struct Published {
 pub(crate) fn run(lab: &Lab<'_>) -> Result<Report, LoadError> {
     let clients = lab.args.len(Count::Clients);
     lab.check_single_table(clients)?;
+    if lab.args.has(Switch::PrevId) {
+        return positions::run(lab);
+    }
     let shared = Shared::default();
     let seconds = lab.args.count(Count::Seconds);
     let (seen, published) = std::thread::scope(|scope| {
@@ -197,10 +203,15 @@ fn send(lab: &Lab<'_>, control: &mut Control, published: &mut Published) -> Resu
 
 /// How many polls the backend has answered.
 fn polls(backend: &mut Control) -> Result<u64, LoadError> {
+    stat(backend, "polls")
+}
+
+/// One of the backend's counts.
+fn stat(backend: &mut Control, name: &str) -> Result<u64, LoadError> {
     let (_, content) = backend.get("/stats")?;
     let value: Option<serde_json::Value> = serde_json::from_slice(&content).ok();
-    let polls = value.and_then(|value| value.get("polls")?.as_u64());
-    polls.ok_or_else(|| LoadError::Answer {
+    let count = value.and_then(|value| value.get(name)?.as_u64());
+    count.ok_or_else(|| LoadError::Answer {
         what: "asking the backend for its counts",
         answer: String::from_utf8_lossy(&content).into_owned(),
     })
