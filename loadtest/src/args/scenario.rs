@@ -99,7 +99,7 @@ impl Count {
                 "percent-back",
                 0,
                 100,
-                "with --prev-id: so many clients poll again before the next message",
+                "with --prev-id: percent of the clients held before the next message",
             ),
             Self::DelayMs => (
                 "delay-ms",

@@ -369,4 +369,25 @@ mod tests {
         );
         assert_eq!((tally.foreign, place.newest), (2, 0));
     }
+
+    #[test]
+    fn clients_that_are_behind_get_all_from_the_backend_and_stop_at_the_last() {
+        let listener = crate::net::listen_on(0).unwrap();
+        let target = crate::server::local(crate::net::port_of(&listener).unwrap());
+        std::thread::spawn(move || crate::backend::serve(&listener));
+        let mut backend = Control::connect(target).unwrap();
+        // More than fit one answer.
+        for seq in 1..=30 {
+            let (status, _) = backend
+                .get(&format!("/put?seq={seq}&sent_ns=1&size=100"))
+                .unwrap();
+            assert_eq!(status, 200);
+        }
+        let shared = Shared::default();
+        shared.last.store(30, Ordering::Release);
+        let seen = poll(target, 4, &shared, Deadline::after_ms(20_000)).unwrap();
+        assert!(seen.tally.is_clean(), "{:?}", seen.tally);
+        assert_eq!((seen.tally.received, seen.outcome.answered), (120, 12));
+        assert_eq!((seen.several, seen.timeouts), (12, 0));
+    }
 }
