@@ -334,6 +334,7 @@ fn handler(section: &mut Section<'_, '_, '_>, config: &mut Config) {
         "update_on_first_subscription",
         &mut handler.update_on_first_subscription,
     );
+    section.flag("share_all", &mut handler.share_all);
     let channels_max = &mut handler.connection_subscription_max;
     section.whole(
         "connection_subscription_max",

@@ -30,6 +30,9 @@ pub struct Handler {
     /// `update_on_first_subscription`: bring a channel's first subscriber up to date.
     /// Default: true.
     pub update_on_first_subscription: bool,
+    /// `share_all`: identical requests (GET, method and URL) of clients share one answer.
+    /// Default: false.
+    pub share_all: bool,
     /// `connection_subscription_max`: channels per connection. Default 20.
     pub connection_subscription_max: usize,
     /// `subscription_linger`: seconds a channel stays known after its last subscriber. Default 60.
@@ -57,6 +60,7 @@ impl Default for Handler {
             message_wait_ms: 5000,
             id_cache_ttl_s: 60,
             update_on_first_subscription: true,
+            share_all: false,
             connection_subscription_max: 20,
             subscription_linger_s: 60,
             stats_connection_ttl_s: 120,
