@@ -87,6 +87,8 @@ pub struct ShardCounters {
     pub errors: Errors,
     /// What is held and what is delivered to it.
     pub deliveries: Deliveries,
+    /// Holds that ask again, links, filters.
+    pub updates: Updates,
     /// Bytes for the stats report.
     pub bytes: Bytes,
     /// Turns of the shard's loop.
@@ -182,6 +184,39 @@ pub struct Deliveries {
     pub keep_alives_sent: Counter,
 }
 
+/// Holds that ask their backend again, and what it takes to know that they must.
+#[derive(Debug, Default)]
+pub struct Updates {
+    /// Items that did not follow what the client of a hold had.
+    pub gaps: Counter,
+    /// Holds that began with another position than the last id of their channel.
+    pub conflicts: Counter,
+    /// Requests made again, and links fetched, for the sake of holds.
+    pub begun: Counter,
+    /// Holds that shared the answer to such a request instead.
+    pub joined: Counter,
+    /// Next links fetched.
+    pub links_fetched: Counter,
+    /// Fetches of next links that failed.
+    pub links_failed: Counter,
+    /// Gone links told.
+    pub gone_told: Counter,
+    /// Questions of filters sent to backends.
+    pub asks: Counter,
+    /// Holds that shared a fetched link or the answer to a question.
+    pub errands_joined: Counter,
+    /// Links and questions without an answer.
+    pub errands_failed: Counter,
+    /// Items that a filter kept from a hold.
+    pub filtered: Counter,
+    /// Items that did not reach a hold because a filter failed.
+    pub filter_errors: Counter,
+    /// Items for which a busy hold had no room.
+    pub queue_full: Counter,
+    /// Streams that ended because of an error.
+    pub streams_broken: Counter,
+}
+
 /// Bytes moved, framing not counted: head bytes and content bytes apart.
 #[derive(Debug, Default)]
 pub struct Bytes {
@@ -260,7 +295,7 @@ mod tests {
         assert_eq!(align_of::<ShardCounters>(), 128);
         assert_eq!(size_of::<ShardCounters>() % 128, 0);
         assert!(
-            size_of::<ShardCounters>() <= 512,
+            size_of::<ShardCounters>() <= 640,
             "{}",
             size_of::<ShardCounters>()
         );

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod clock;
 pub mod control;
 pub mod engine;
+mod lookup;
 pub mod park;
 pub mod preflight;
 pub mod readiness;

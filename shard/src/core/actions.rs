@@ -30,6 +30,20 @@ impl SharedBytes {
     }
 }
 
+impl From<Arc<[u8]>> for SharedBytes {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self::Process(bytes)
+    }
+}
+
+/// A part of the shared bytes of the actions under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) index: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
 /// Which bytes a [`Action::Send`] means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
@@ -60,6 +74,15 @@ pub enum Action {
         address: SocketAddr,
         /// The pool it will belong to, which also knows about TLS.
         pool: PoolId,
+    },
+    /// Look up the addresses of a name, for [`Core::resolved`](super::Core::resolved).
+    Resolve {
+        /// Whom it is for.
+        conn: ConnKey,
+        /// The name.
+        host: String,
+        /// The port that the addresses shall have.
+        port: u16,
     },
     /// Read no more from this connection until told.
     PauseReading(ConnKey),
@@ -123,6 +146,16 @@ impl Actions {
 
     /// Asks for a range of a shared buffer to be sent.
     pub(super) fn send_shared(&mut self, conn: ConnKey, index: usize, range: Range<usize>) {
+        // What lies behind the bytes asked for last leaves with them.
+        if let Some(Action::Send {
+            conn: last,
+            data: Data::Shared(other, before),
+        }) = self.list.last_mut()
+            && (*last, *other, before.end) == (conn, index, range.start)
+        {
+            before.end = range.end;
+            return;
+        }
         if !range.is_empty() {
             self.list.push(Action::Send {
                 conn,

@@ -6,6 +6,7 @@ use proto::http1::encode;
 use super::actions::Actions;
 use super::conn::{ClientTerms, State};
 use super::exchange::{Answer, Exchange, ReplyFraming, ResponsePhase};
+use super::filter::RequestFailure;
 use super::request_log::Outcome;
 use super::{ConnKey, Core, Socket};
 
@@ -126,6 +127,12 @@ impl<S: Socket> Core<S> {
         refusal: &Refusal,
         actions: &mut Actions,
     ) {
+        if exchange.errand.is_some() {
+            let failure = RequestFailure::ConnectionRefused;
+            self.errand_failed(key, exchange, failure, actions);
+            return;
+        }
+        let followers = self.take_followers(&mut exchange);
         if matches!(exchange.response, ResponsePhase::Relay { .. }) {
             self.set_state(key, State::Exchange(exchange));
             self.close_client(key, actions);
@@ -138,6 +145,7 @@ impl<S: Socket> Core<S> {
         self.log_request(key, &exchange, Outcome::Status(refusal.status));
         self.send_answer(key, &exchange.terms, &Answer::page(refusal), actions);
         self.next_request(key, exchange, actions);
+        self.share_failure(followers, refusal, actions);
     }
 
     /// Writes what is queued, then ends the connection without a reset.

@@ -10,7 +10,8 @@ use super::actions::{Action, Actions};
 use super::answer::Refusal;
 use super::conn::{Backend, BackendPhase, State};
 use super::exchange::{Exchange, Link, ResponsePhase, UploadFraming};
-use super::pools::{Acquired, PoolId};
+use super::filter::RequestFailure;
+use super::pools::{Acquired, PoolId, PoolKey};
 use super::{ConnKey, Core, Socket};
 
 /// The GRIP features announced to backends (proxy.md section 6.4).
@@ -37,6 +38,10 @@ impl<S: Socket> Core<S> {
         mut exchange: Box<Exchange>,
         actions: &mut Actions,
     ) {
+        if exchange.elsewhere.is_some() {
+            self.dispatch_elsewhere(key, exchange, actions);
+            return;
+        }
         loop {
             match self.target_kind(&exchange) {
                 None => {
@@ -77,6 +82,40 @@ impl<S: Socket> Core<S> {
             exchange.target += 1;
             exchange.address = 0;
         }
+    }
+
+    /// Sends a request to the host that its link names.
+    fn dispatch_elsewhere(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        actions: &mut Actions,
+    ) {
+        let Some(elsewhere) = exchange.elsewhere.as_deref() else {
+            return;
+        };
+        if elsewhere.addresses.is_empty() {
+            let (host, port) = (elsewhere.host.clone(), elsewhere.port);
+            exchange.backend = Link::Resolving;
+            self.schedule_in(key, self.settings.connect_timeout_ms);
+            self.set_state(key, State::Exchange(exchange));
+            actions.list.push(Action::Resolve {
+                conn: key,
+                host,
+                port,
+            });
+            return;
+        }
+        let address = elsewhere.addresses.get(exchange.address).copied();
+        let is_allowed = |ip| !(elsewhere.is_untrusted && is_inside(ip));
+        let Some(address) = address.filter(|address| is_allowed(address.ip())) else {
+            let refusal = Refusal::new(502, "connection refused");
+            self.fail(key, exchange, &refusal, actions);
+            return;
+        };
+        let tls = elsewhere.tls.clone();
+        let pool = self.pools.id(&PoolKey { address, tls });
+        self.dispatch_to(key, exchange, pool, actions);
     }
 
     /// Whether the target is `untrusted` and its address one of those that only insiders may reach
@@ -256,6 +295,9 @@ impl<S: Socket> Core<S> {
         if exchange.upload.is_complete() {
             // From here on the backend's timer is the one that counts.
             self.wheel.cancel(&mut self.rows, key);
+            if let Some(due_ms) = exchange.errand.as_ref().and_then(|errand| errand.due_ms) {
+                self.wheel.schedule(&mut self.rows, key, due_ms);
+            }
         } else {
             self.go_on_uploading(key, exchange, actions);
         }
@@ -296,7 +338,8 @@ impl<S: Socket> Core<S> {
         let target = self
             .routes
             .get(exchange.route)
-            .and_then(|local| local.route.targets.get(exchange.target));
+            .and_then(|local| local.route.targets.get(exchange.target))
+            .filter(|_| exchange.elsewhere.is_none());
         match target.and_then(|target| target.host.as_ref()) {
             Some(host) => out.extend_from_slice(host.to_string().as_bytes()),
             None => out.extend_from_slice(exchange.request.host()),
@@ -315,6 +358,7 @@ impl<S: Socket> Core<S> {
             encode::field(out, "Grip-Sig", signer.token(unix_s).as_bytes());
         }
         encode::field(out, "Grip-Feature", GRIP_FEATURES);
+        out.extend_from_slice(&exchange.positions);
     }
 
     /// Bytes have come from a backend.
@@ -411,6 +455,14 @@ impl<S: Socket> Core<S> {
                 "Backend closed the connection before its response was complete."
             }
         };
+        if exchange.errand.is_some() {
+            let failure = match loss {
+                Loss::TimedOut => RequestFailure::ConnectionTimedOut,
+                Loss::Ended | Loss::Broken => RequestFailure::Disconnected,
+            };
+            self.errand_failed(client, exchange, failure, actions);
+            return;
+        }
         let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
         self.fail(client, exchange, &refusal, actions);
     }
@@ -482,7 +534,7 @@ impl<S: Socket> Core<S> {
                 }
             }
             // Its place in the queue is skipped when its turn comes.
-            Link::Waiting | Link::None => {}
+            Link::Waiting | Link::Resolving | Link::Following | Link::None => {}
         }
     }
 

@@ -190,7 +190,10 @@ impl<S: Socket> Core<S> {
             }
             State::Finishing if flags.is_peer_done => self.close_client(key, actions),
             State::Finishing => self.schedule_in(key, self.settings.linger_ms),
-            State::Held(_) => self.restore_hold_timer(key),
+            State::Held(_) => {
+                self.restore_hold_timer(key);
+                self.run_queue(key, actions);
+            }
             State::Exchange(_) | State::Backend(_) | State::Gone => {}
         }
         if let Some(peer) = self.partner(key) {
@@ -217,6 +220,15 @@ impl<S: Socket> Core<S> {
     fn partner(&self, key: ConnKey) -> Option<ConnKey> {
         match &self.rows.get(key)?.state {
             State::Exchange(exchange) => exchange.open_backend(),
+            // What is fetched for this stream alone comes at its pace.
+            State::Held(hold) => {
+                let errand = hold.session()?.errand()?;
+                let State::Exchange(exchange) = &self.rows.get(errand)?.state else {
+                    return None;
+                };
+                let is_only = exchange.errand.as_ref()?.holders.len() == 1;
+                exchange.open_backend().filter(|_| is_only)
+            }
             State::Backend(backend) => {
                 let client = backend.client()?;
                 match &self.rows.get(client)?.state {
@@ -232,6 +244,13 @@ impl<S: Socket> Core<S> {
     ///
     /// A list instead of recursion: a client may send thousands of requests in one piece.
     pub(super) fn settle(&mut self, actions: &mut Actions) {
+        self.settle_clients(actions);
+        self.run_urgent(actions);
+        self.run_orphans(actions);
+        self.run_errands(actions);
+    }
+
+    fn settle_clients(&mut self, actions: &mut Actions) {
         for _ in 0..SETTLED_MAX {
             let Some(key) = self.runnable.pop_front() else {
                 return;
@@ -348,7 +367,27 @@ impl<S: Socket> Core<S> {
             self.fail(key, exchange, &refusal, actions);
             return;
         }
-        self.dispatch(key, exchange, actions);
+        self.note_original_url(key, head, &mut exchange);
+        if self.settings.config.handler.share_all {
+            self.dispatch_shared(key, exchange, actions);
+        } else {
+            self.dispatch(key, exchange, actions);
+        }
+    }
+
+    /// Keeps the client's own URL where the route has put another into the request.
+    fn note_original_url(&self, key: ConnKey, head: &RequestHead<'_, '_>, exchange: &mut Exchange) {
+        let path = proto::http::normalize_path(head.target);
+        let is_same = exchange.request.target() == path.as_bytes()
+            && self.routes.get(exchange.route).is_none_or(|local| {
+                let is_host = |(name, _): &(String, String)| name.eq_ignore_ascii_case("host");
+                local.route.as_host.is_none() && !local.route.headers.iter().any(is_host)
+            });
+        if !is_same {
+            let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
+            let scheme = if is_ssl { "https" } else { "http" };
+            exchange.original_url = Some(format!("{scheme}://{}{path}", head.host).into());
+        }
     }
 
     fn store(
@@ -463,6 +502,13 @@ impl<S: Socket> Core<S> {
             return;
         }
         let state = self.take_state(key);
+        let state = match state {
+            State::Exchange(exchange) if exchange.errand.is_some() => {
+                self.end_errand(key, exchange, actions);
+                return;
+            }
+            other => other,
+        };
         let is_end_by_close = match &state {
             State::Exchange(exchange) => exchange.ends_by_close(),
             State::Held(hold) => hold.kind == HoldKind::RawStream,
@@ -474,10 +520,14 @@ impl<S: Socket> Core<S> {
             State::Gone | State::Backend(_) => return,
             State::Exchange(mut exchange) => {
                 self.let_go_of_backend(&mut exchange, actions);
+                self.hand_over(&mut exchange, actions);
                 self.counters.connections.clients_active.sub(1);
                 self.retire(exchange);
             }
-            State::Held(hold) => self.drop_hold(hold),
+            State::Held(mut hold) => {
+                self.tell_gone(&mut hold, actions);
+                self.drop_hold(key, hold);
+            }
             State::Idle | State::Head(_) | State::Finishing => {
                 self.counters.connections.clients_idle.sub(1);
             }

@@ -42,6 +42,10 @@ pub(super) struct Flags {
     pub(super) is_read_to_end: bool,
     /// A client over the limit, which is only told so: it takes no place of a real one.
     pub(super) is_refused: bool,
+    /// The hold is in the queue of those that ask their backend again.
+    pub(super) is_update_queued: bool,
+    /// Its place in that queue is not among those that have time.
+    pub(super) is_update_urgent: bool,
 }
 
 /// Where a connection is in its life.

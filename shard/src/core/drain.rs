@@ -43,8 +43,9 @@ impl<S: Socket> Core<S> {
     /// Whether draining is over: no client is left, or no time.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining_until_ms
-            .is_some_and(|until| self.clients == 0 || self.now.ms >= until)
+        self.draining_until_ms.is_some_and(|until| {
+            (self.clients == 0 && self.errands.len() == 0) || self.now.ms >= until
+        })
     }
 
     /// Closes whoever is left when the time is over.

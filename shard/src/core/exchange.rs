@@ -5,6 +5,8 @@ use proto::http1::BodyReader;
 
 use super::ConnKey;
 use super::conn::ClientTerms;
+use super::errand::{Elsewhere, Errand};
+use super::merge::MergeId;
 use super::request::StoredRequest;
 use super::routes::RouteId;
 
@@ -19,6 +21,18 @@ pub(super) struct Exchange {
     pub(super) terms: ClientTerms,
     /// A connection taken from the pool failed once already: the next is a fresh one.
     pub(super) needs_fresh: bool,
+    /// `Grip-Last` lines: what the client has of each channel, when a hold asks again.
+    pub(super) positions: Vec<u8>,
+    /// How often in a row this request was made again for the sake of a hold.
+    pub(super) retries: u32,
+    /// The client's own URL, where the route has put another into the stored request.
+    pub(super) original_url: Option<Box<str>>,
+    /// Requests of others that are the same, and share its answer.
+    pub(super) merge: Option<MergeId>,
+    /// Where it goes instead of to its route's targets.
+    pub(super) elsewhere: Option<Box<Elsewhere>>,
+    /// It is no client's request but made here, for holds.
+    pub(super) errand: Option<Box<Errand>>,
     pub(super) backend: Link,
     pub(super) upload: Upload,
     pub(super) response: ResponsePhase,
@@ -33,6 +47,10 @@ pub(super) enum Link {
     None,
     /// Waits in the pool's queue for a connection to come free.
     Waiting,
+    /// Waits for the addresses of a name.
+    Resolving,
+    /// Shares the answer to somebody else's request.
+    Following,
     /// Being connected; nothing was sent.
     Connecting(ConnKey),
     /// The request head was sent.
@@ -77,8 +95,13 @@ pub(super) enum ResponsePhase {
         /// What begins when the content has ended.
         hold: Option<Box<StreamStart>>,
     },
-    /// Instructions: nothing is sent before all of it is here.
+    /// Instructions, or an answer for several: nothing is sent before all of it is here.
     Collect(Box<Collected>),
+    /// The answer to an errand.
+    Errand {
+        reader: BodyReader,
+        is_backend_persistent: bool,
+    },
 }
 
 /// A stream hold that begins behind the content under way.
@@ -87,10 +110,12 @@ pub(super) struct StreamStart {
     pub(super) instruct: Instruct,
     /// The response cannot have content (HEAD, 204, 304): nothing is ever written.
     pub(super) is_mute: bool,
+    /// Why the stream ends behind its first content.
+    pub(super) failure: Option<String>,
 }
 
 /// A buffered answer with instructions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Collected {
     pub(super) reader: BodyReader,
     pub(super) is_backend_persistent: bool,
@@ -101,7 +126,7 @@ pub(super) struct Collected {
 }
 
 /// What a JSON instruct is decoded with, since its own head is gone by then.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct JsonContext {
     /// The response's fields of GRIP.
     pub(super) fields: Vec<(String, Vec<u8>)>,
@@ -142,6 +167,12 @@ impl Exchange {
             address: 0,
             terms: ClientTerms::UNKNOWN,
             needs_fresh: false,
+            positions: Vec::new(),
+            retries: 0,
+            original_url: None,
+            merge: None,
+            elsewhere: None,
+            errand: None,
             backend: Link::None,
             upload: Upload::none(),
             response: ResponsePhase::Head(Vec::new()),
@@ -156,6 +187,12 @@ impl Exchange {
         self.target = 0;
         self.address = 0;
         self.needs_fresh = false;
+        self.positions.clear();
+        self.retries = 0;
+        self.original_url = None;
+        self.merge = None;
+        self.elsewhere = None;
+        self.errand = None;
         self.backend = Link::None;
         self.upload = Upload::none();
         self.response = ResponsePhase::Head(Vec::new());
@@ -164,7 +201,7 @@ impl Exchange {
 
     /// Bytes of buffer that would be kept by [`Exchange::reset`].
     pub(super) fn buffers_len(&self) -> usize {
-        self.request.bytes.capacity() + self.leftover.capacity()
+        self.request.bytes.capacity() + self.leftover.capacity() + self.positions.capacity()
     }
 
     /// The client would take a close for the proper end of its answer.
@@ -179,7 +216,11 @@ impl Exchange {
     pub(super) fn open_backend(&self) -> Option<ConnKey> {
         match self.backend {
             Link::Open(key) => Some(key),
-            Link::None | Link::Waiting | Link::Connecting(_) => None,
+            Link::None
+            | Link::Waiting
+            | Link::Resolving
+            | Link::Following
+            | Link::Connecting(_) => None,
         }
     }
 }

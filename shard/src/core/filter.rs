@@ -10,9 +10,6 @@
 //! - `ask`: `http-check` and `http-modify`; `response`: `build-id` on bodies of instructs
 //! - `mismatch`: the content filters that an item counts on
 
-#![expect(unused_imports, reason = "the holds use it next")]
-#![cfg_attr(not(test), expect(dead_code, reason = "the holds use it next"))]
-
 mod ask;
 mod delivery;
 mod error;
@@ -26,9 +23,9 @@ use memchr::memchr;
 use proto::grip::FILTERS_MAX;
 
 pub(super) use ask::{ANSWER_LEN_MAX, Decision, judge_answer, url};
-pub(super) use error::{FilterError, RequestFailure, TemplateError};
+pub(super) use error::{FilterError, RequestFailure};
 pub(super) use meta::{Meta, item_meta_json};
-pub(super) use mismatch::{Mismatch, content_mismatch};
+pub(super) use mismatch::content_mismatch;
 pub(super) use response::{ResponseFilter, ResponseFilterError};
 
 /// Bytes that one content filter may add to the content it is given. A short template can name a

@@ -3,6 +3,10 @@
 mod answer;
 mod begin;
 mod deliver;
+pub(super) mod session;
+mod sessions;
+
+pub(super) use sessions::send_framed;
 
 use proto::grip::KeepAliveMode;
 
@@ -10,6 +14,7 @@ use super::conn::ClientTerms;
 use super::exchange::Answer;
 use super::hub::Subscription;
 use super::routes::RouteId;
+use session::Session;
 
 /// A held request.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Hold {
     /// What only some holds have.
     pub(super) details: Option<Box<HoldDetails>>,
     pub(super) route: RouteId,
+    /// Which target of the route it came through.
+    pub(super) target: u16,
     pub(super) kind: HoldKind,
     pub(super) terms: ClientTerms,
 }
@@ -28,6 +35,16 @@ impl Hold {
     /// Items are appended, rather than one of them being the answer.
     pub(super) fn is_stream(&self) -> bool {
         self.kind != HoldKind::Response
+    }
+
+    /// Its session, if its instructions need one.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.details.as_ref()?.session.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
+        self.details.as_mut()?.session.as_deref_mut()
     }
 }
 
@@ -52,6 +69,10 @@ pub(super) struct HoldDetails {
     pub(super) answer: Answer,
     /// What the client sent behind the held request.
     pub(super) leftover: Box<[u8]>,
+    /// The client's own URL, where the route has put another into the stored request.
+    pub(super) original_url: Option<Box<str>>,
+    /// Positions, filters, links.
+    pub(super) session: Option<Box<Session>>,
 }
 
 /// Content that keeps a silent stream alive, framed for this client.
@@ -83,10 +104,7 @@ pub(super) enum Subscriptions {
 impl Subscriptions {
     /// From a list, in the order of slots.
     pub(super) fn new(list: Vec<Subscription>) -> Self {
-        let none = Subscription {
-            entry: u32::MAX,
-            position: u32::MAX,
-        };
+        let none = Subscription::NONE;
         match *list.as_slice() {
             [] => Self::Few {
                 len: 0,
@@ -106,12 +124,15 @@ impl Subscriptions {
 
     /// All of them, in the order of their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = Subscription> + '_ {
+        self.slots().iter().copied()
+    }
+
+    /// All slots; those of subscriptions that were given up are [`Subscription::NONE`].
+    pub(super) fn slots(&self) -> &[Subscription] {
         match self {
             Self::Few { len, list } => list.get(..usize::from(*len)).unwrap_or_default(),
             Self::Many(many) => many.as_slice(),
         }
-        .iter()
-        .copied()
     }
 
     /// The subscription in `slot`.

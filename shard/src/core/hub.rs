@@ -48,6 +48,20 @@ pub struct Subscription {
     pub position: u32,
 }
 
+impl Subscription {
+    /// The slot of a subscription that was given up.
+    pub const NONE: Self = Self {
+        entry: u32::MAX,
+        position: u32::MAX,
+    };
+
+    /// Whether it is none.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self.entry == u32::MAX
+    }
+}
+
 /// One subscriber in an entry's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscriber {
@@ -169,6 +183,20 @@ impl<P: Clone> Hub<P> {
         entry.list.pop();
         self.channels -= usize::from(len == 1);
         note_change(&mut self.changed, sub.entry, entry);
+    }
+
+    /// The channel of an entry, as long as somebody is subscribed to it.
+    #[must_use]
+    pub fn name(&self, entry: u32) -> Option<&Arc<str>> {
+        self.entries.get(entry).map(|entry| &entry.name)
+    }
+
+    /// The subscribers of a channel at this moment.
+    #[must_use]
+    pub fn subscribers_of(&self, mode: Mode, name: &str) -> &[Subscriber] {
+        self.find(self.index.hash(mode, name), mode, name)
+            .and_then(|key| self.entries.get(key))
+            .map_or(&[], |entry| entry.list.as_slice())
     }
 
     /// Releases a group of items to everyone who is subscribed at this moment, and answers how

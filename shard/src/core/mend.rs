@@ -7,7 +7,9 @@ use super::actions::{Action, Actions};
 use super::conn::{Backend, BackendPhase, State};
 use super::exchange::Link;
 use super::hold::HoldKind;
+use super::hold::session::{Doing, Session};
 use super::hub::{Subscriber, Subscription};
+use super::updates::Priority;
 use super::{ConnKey, Core, Socket};
 
 impl<S: Socket> Core<S> {
@@ -17,6 +19,40 @@ impl<S: Socket> Core<S> {
         self.close_unserved(actions);
         self.purge_hub();
         self.recount();
+        self.restart_waiting();
+    }
+
+    /// Lets those ask again who wait for somebody that may be gone.
+    fn restart_waiting(&mut self) {
+        let mut followers = Vec::new();
+        let mut holders = Vec::new();
+        let mut errands = 0;
+        for (key, row) in self.rows.iter() {
+            match &row.state {
+                State::Exchange(exchange) if exchange.backend == Link::Following => {
+                    followers.push((key, row.serial));
+                }
+                State::Exchange(exchange) => errands += usize::from(exchange.errand.is_some()),
+                State::Held(hold) => {
+                    let errand = hold.session().and_then(Session::errand);
+                    let is_lost = |errand| match self.rows.get(errand).map(|row| &row.state) {
+                        Some(State::Exchange(exchange)) => exchange.errand.is_none(),
+                        _ => true,
+                    };
+                    holders.extend(errand.is_some_and(is_lost).then_some(key));
+                }
+                _ => {}
+            }
+        }
+        self.merges.restart(followers);
+        self.errands.recount(errands);
+        self.updates.is_stuck = false;
+        for key in holders {
+            if let Some(session) = self.session_mut(key) {
+                session.doing = Doing::Resting;
+            }
+            self.want_update(key, Priority::Patient);
+        }
     }
 
     /// Closes the subscribers of the channel that was being delivered: some of them may have missed
@@ -66,7 +102,7 @@ impl<S: Socket> Core<S> {
                 Link::Open(backend) | Link::Connecting(backend) => {
                     self.rows.get(backend).and_then(|row| row.state.client()) != Some(key)
                 }
-                Link::None | Link::Waiting => false,
+                Link::None | Link::Waiting | Link::Resolving | Link::Following => false,
             },
             State::Backend(backend) => backend.client().is_some_and(|client| {
                 let row = self.rows.get(client);
@@ -83,15 +119,7 @@ impl<S: Socket> Core<S> {
         // From the end of each list to its start, so that the places of the others stay right.
         stale.sort_by_key(|(subscription, _)| std::cmp::Reverse(subscription.position));
         for (subscription, _) in stale {
-            let rows = &mut self.rows;
-            self.hub
-                .unsubscribe(subscription, &mut |conn, slot, position| {
-                    if let Some(row) = rows.get_mut(conn)
-                        && let State::Held(hold) = &mut row.state
-                    {
-                        hold.subscriptions.set_position(slot, position);
-                    }
-                });
+            self.unsubscribe(subscription);
         }
     }
 
@@ -118,6 +146,7 @@ impl<S: Socket> Core<S> {
                         .count(backend.pool, key, backend.phase == BackendPhase::Idle);
                     continue;
                 }
+                State::Exchange(exchange) if exchange.errand.is_some() => continue,
                 State::Idle | State::Head(_) | State::Finishing => &mut idle,
                 State::Exchange(_) => &mut active,
                 State::Held(hold) if hold.kind == HoldKind::Response => &mut polls,
@@ -154,7 +183,7 @@ impl State {
         match self {
             Self::Exchange(exchange) => match exchange.backend {
                 Link::Open(backend) | Link::Connecting(backend) => Some(backend),
-                Link::None | Link::Waiting => None,
+                Link::None | Link::Waiting | Link::Resolving | Link::Following => None,
             },
             _ => None,
         }

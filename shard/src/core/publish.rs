@@ -36,6 +36,23 @@ pub(super) struct StreamWire {
     pub(super) items: u32,
     /// The stream ends behind it.
     pub(super) closes: bool,
+    /// Where the chunk of each item ends.
+    ends: Vec<usize>,
+}
+
+impl StreamWire {
+    /// Where the chunk of an item begins.
+    pub(super) fn start_of(&self, number: usize) -> usize {
+        number
+            .checked_sub(1)
+            .map_or(0, |before| self.end_of(before))
+    }
+
+    /// Where the chunk of an item ends.
+    pub(super) fn end_of(&self, number: usize) -> usize {
+        let last = self.ends.last().copied().unwrap_or_default();
+        self.ends.get(number).copied().unwrap_or(last)
+    }
 }
 
 impl Group {
@@ -74,7 +91,14 @@ impl Group {
                 }
             };
             let items = u32::try_from(sent.len()).unwrap_or(u32::MAX);
+            let mut end = 0;
+            let ends = self.items.iter().take_while(|item| !self::closes(item));
+            let ends = ends.map(|item| {
+                end += content_len(item);
+                end
+            });
             StreamWire {
+                ends: ends.collect(),
                 chunked,
                 items,
                 closes,

@@ -10,6 +10,8 @@ use super::conn::ClientTerms;
 use super::exchange::{
     Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
 };
+use super::filter::RequestFailure;
+use super::links::has_response_filter;
 use super::request_log::Outcome;
 use super::rewrite::{absolute_url, write_response_fields};
 use super::upload::send_piece;
@@ -68,6 +70,7 @@ impl<S: Socket> Core<S> {
                 );
             }
             ResponsePhase::Relay { .. } => self.relay(key, exchange, input, actions),
+            ResponsePhase::Errand { .. } => self.errand_body(key, exchange, input, actions),
             ResponsePhase::Collect(_) => self.collect(key, exchange, input, actions),
         }
     }
@@ -126,6 +129,10 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) {
         self.counters.errors.backend_broke_off.add(1);
+        if exchange.errand.is_some() {
+            self.errand_failed(key, exchange, RequestFailure::General, actions);
+            return;
+        }
         let why = format!("Bad response: {why}.");
         let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
         self.fail(key, exchange, &refusal, actions);
@@ -158,22 +165,31 @@ impl<S: Socket> Core<S> {
     fn head_complete(
         &mut self,
         key: ConnKey,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         head: &ResponseHead<'_, '_>,
         rest: Input<'_>,
         actions: &mut Actions,
     ) {
+        if exchange.errand.is_some() {
+            self.errand_head(key, exchange, head, rest, actions);
+            return;
+        }
+        let is_shared = self.is_to_share(&mut exchange, head);
         let is_raw = exchange.terms.is_trusted
             || self
                 .routes
                 .get(exchange.route)
                 .is_none_or(|local| local.route.no_grip);
         if is_raw || !grip::is_instruct(head.fields) {
-            self.begin_relay(key, exchange, head, rest, None, actions);
+            if is_shared {
+                let plain = (Instruct::default(), None);
+                self.begin_collect(key, exchange, head, rest, plain, actions);
+            } else {
+                self.begin_relay(key, exchange, head, rest, None, actions);
+            }
             return;
         }
-        let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
-        let url = absolute_url(&exchange.request, is_ssl);
+        let url = self.client_url(key, &exchange);
         if grip::is_json_instruct(head.fields) {
             let grip_fields = head
                 .fields
@@ -194,6 +210,9 @@ impl<S: Socket> Core<S> {
             return;
         }
         match grip::decode_fields(head.fields, &url) {
+            Ok(instruct) if is_shared && instruct.hold.is_none() => {
+                self.begin_collect(key, exchange, head, rest, (instruct, None), actions);
+            }
             Ok(instruct) => self.instruct_complete(key, exchange, head, rest, instruct, actions),
             Err(error) => self.bad_instruct(key, exchange, &error.to_string(), actions),
         }
@@ -236,6 +255,10 @@ impl<S: Socket> Core<S> {
             Some(_) if !self.is_retryable(&exchange) => {
                 self.too_large_to_hold(key, exchange, actions)
             }
+            // The content is filtered as a whole, which bounds it (grip-http.md section 3.1).
+            _ if has_response_filter(&instruct) => {
+                self.begin_collect(key, exchange, head, rest, (instruct, None), actions);
+            }
             Some(grip::HoldMode::Response) => {
                 self.begin_collect(key, exchange, head, rest, (instruct, None), actions);
             }
@@ -264,10 +287,11 @@ impl<S: Socket> Core<S> {
             return;
         }
         let mut fields = Vec::new();
+        let is_instruct = grip::is_instruct(head.fields);
         write_response_fields(
             head.fields,
-            true,
-            &|name| instruct.keeps_field(name),
+            is_instruct,
+            &|name| !is_instruct || instruct.keeps_field(name),
             &mut fields,
         );
         exchange.response = ResponsePhase::Collect(Box::new(Collected {
@@ -283,6 +307,15 @@ impl<S: Socket> Core<S> {
             json,
         }));
         self.collect(key, exchange, rest, actions);
+    }
+
+    /// The absolute URL that the client asked for.
+    pub(super) fn client_url(&self, key: ConnKey, exchange: &Exchange) -> String {
+        if let Some(url) = &exchange.original_url {
+            return url.to_string();
+        }
+        let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
+        absolute_url(&exchange.request, is_ssl)
     }
 
     /// Whether the whole request is at hand, so that a hold could send it again.
@@ -309,7 +342,7 @@ impl<S: Socket> Core<S> {
         // 204 and 304 can be held but not be written to, so their end is the connection's.
         let hold = instruct
             .as_ref()
-            .is_some_and(|instruct| instruct.hold.is_some());
+            .is_some_and(|instruct| instruct.hold.is_some() || instruct.next.is_some());
         let plan = Plan::new(head, rest.bytes, &exchange.terms, hold, instruct.as_ref());
         let is_mute_hold = hold && plan.framing == ReplyFraming::None && !exchange.terms.is_head;
         if plan.framing == ReplyFraming::UntilClose || is_mute_hold {
@@ -336,9 +369,13 @@ impl<S: Socket> Core<S> {
             reader: plan.reader,
             framing: plan.framing,
             is_backend_persistent: head.persistent,
-            hold: instruct
-                .filter(|_| hold)
-                .map(|instruct| Box::new(StreamStart { instruct, is_mute })),
+            hold: instruct.filter(|_| hold).map(|instruct| {
+                Box::new(StreamStart {
+                    instruct,
+                    is_mute,
+                    failure: None,
+                })
+            }),
         };
         let is_copying = rest.bytes.len() <= COPIED_MAX || rest.offset.is_none();
         let outlet = Outlet {
@@ -484,6 +521,7 @@ impl<S: Socket> Core<S> {
         match &exchange.response {
             ResponsePhase::Head(_) => false,
             ResponsePhase::Relay { reader, .. } => reader.finish_at_eof().is_ok(),
+            ResponsePhase::Errand { reader, .. } => reader.finish_at_eof().is_ok(),
             ResponsePhase::Collect(collected) => collected.reader.finish_at_eof().is_ok(),
         }
     }
@@ -504,6 +542,10 @@ impl<S: Socket> Core<S> {
             ResponsePhase::Relay {
                 is_backend_persistent,
                 ..
+            }
+            | ResponsePhase::Errand {
+                is_backend_persistent,
+                ..
             } => *is_backend_persistent,
             ResponsePhase::Collect(collected) => collected.is_backend_persistent,
         };
@@ -521,6 +563,7 @@ impl<S: Socket> Core<S> {
         }
         match phase {
             ResponsePhase::Head(_) => self.next_request(key, exchange, actions),
+            ResponsePhase::Errand { .. } => self.errand_done(key, exchange, actions),
             ResponsePhase::Relay {
                 hold: Some(start), ..
             } => {
@@ -541,7 +584,13 @@ impl<S: Socket> Core<S> {
                 self.next_request(key, exchange, actions);
             }
             ResponsePhase::Collect(collected) => {
-                self.collected_all(key, exchange, *collected, actions);
+                let followers = self.take_followers(&mut exchange);
+                if followers.is_empty() {
+                    self.collected_all(key, exchange, *collected, actions);
+                    return;
+                }
+                self.collected_all(key, exchange, (*collected).clone(), actions);
+                self.share(followers, &collected, actions);
             }
         }
     }
@@ -600,7 +649,7 @@ impl Outlet {
 }
 
 /// The next piece behind `at`, its place counted from the start of `bytes`.
-fn next_piece(
+pub(super) fn next_piece(
     reader: &mut BodyReader,
     bytes: &[u8],
     at: usize,

@@ -19,6 +19,11 @@ pub(super) struct RouteId(u32);
 impl RouteId {
     /// No route.
     pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// Its number, for keys that are bytes.
+    pub(super) const fn bytes(self) -> [u8; 4] {
+        self.0.to_le_bytes()
+    }
 }
 
 /// A route and what this shard keeps for it.

@@ -5,6 +5,7 @@ use super::answer::Refusal;
 use super::backend::Loss;
 use super::conn::State;
 use super::exchange::Link;
+use super::filter::RequestFailure;
 use super::hold::HoldKind;
 use super::{ConnKey, Core, Socket};
 
@@ -21,7 +22,10 @@ enum Due {
     WaitedTooLong,
     SlowClient,
     KeepAlive,
+    /// Keep-alive, next link, or both.
+    Session,
     TimeOutHold,
+    FailErrand,
     Nothing,
 }
 
@@ -45,7 +49,7 @@ impl<S: Socket> Core<S> {
                 self.expire_one(key, actions);
             }
         }
-        self.catch_up(actions);
+        self.run_patient(actions);
         self.check_drain(actions);
         self.settle(actions);
     }
@@ -82,6 +86,12 @@ impl<S: Socket> Core<S> {
                 self.close_client(key, actions);
             }
             Due::KeepAlive => self.send_keep_alive(key, actions),
+            Due::Session => self.session_due(key, actions),
+            Due::FailErrand => {
+                if let State::Exchange(exchange) = self.take_state(key) {
+                    self.errand_failed(key, exchange, RequestFailure::RequestTimedOut, actions);
+                }
+            }
             Due::TimeOutHold => self.time_out_hold(key, actions),
             Due::Nothing => {}
         }
@@ -93,7 +103,9 @@ impl<S: Socket> Core<S> {
         };
         match &row.state {
             State::Idle | State::Head(_) | State::Finishing => Due::CloseClient,
+            State::Exchange(exchange) if exchange.errand.is_some() => Due::FailErrand,
             State::Exchange(exchange) => match exchange.backend {
+                Link::Resolving | Link::Following => Due::Nothing,
                 Link::Waiting => Due::WaitedTooLong,
                 // The backend's own timer counts.
                 Link::Connecting(_) => Due::Nothing,
@@ -103,6 +115,7 @@ impl<S: Socket> Core<S> {
             },
             State::Held(hold) if hold.is_stream() && row.flags.is_blocked => Due::SlowClient,
             State::Held(hold) if hold.kind == HoldKind::Response => Due::TimeOutHold,
+            State::Held(hold) if hold.session().is_some() => Due::Session,
             State::Held(_) => Due::KeepAlive,
             State::Backend(_) => Due::LoseBackend,
             State::Gone => Due::Nothing,

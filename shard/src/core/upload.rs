@@ -130,7 +130,11 @@ impl<S: Socket> Core<S> {
             // Its timer is for how long it waits.
             Link::Waiting => {}
             _ if is_complete || is_stuck => self.wheel.cancel(&mut self.rows, key),
-            Link::None | Link::Connecting(_) | Link::Open(_) => {
+            Link::None
+            | Link::Resolving
+            | Link::Following
+            | Link::Connecting(_)
+            | Link::Open(_) => {
                 self.schedule_in(key, self.settings.body_idle_timeout_ms);
             }
         }

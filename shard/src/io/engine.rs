@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::broadcast::Broadcast;
 use super::bus;
 use super::clock::Clock;
+use super::lookup::Lookups;
 use super::park::Parker;
 use super::readiness::{Readiness, Ready, Token};
 use super::socket::Socket;
@@ -75,6 +76,7 @@ pub struct Engine {
     cipher: Vec<u8>,
     joined: Vec<u8>,
     reporter: Reporter,
+    lookups: Lookups,
     deliveries_per_turn: usize,
     /// Bytes that may wait for one connection.
     outbox_max: usize,
@@ -138,6 +140,7 @@ impl Engine {
         self.retry_accept(now.ms);
         let mut events = self.collect(Some(Duration::ZERO))?;
         events += self.read_again();
+        events += self.take_lookups();
         if self.core.has_runnable() {
             self.guarded(|engine| {
                 engine.core.go_on(&mut engine.actions);
@@ -189,6 +192,21 @@ impl Engine {
             }
         }
         (taken, false)
+    }
+
+    /// Hands on the addresses that were found.
+    fn take_lookups(&mut self) -> usize {
+        let mut taken = 0;
+        while let Some(found) = self.lookups.next() {
+            taken += 1;
+            let row = self.core.socket(found.conn);
+            if row.is_some_and(|row| row.serial() == found.serial) {
+                let addresses = &found.addresses;
+                self.core.resolved(found.conn, addresses, &mut self.actions);
+                self.perform(&[]);
+            }
+        }
+        taken
     }
 
     fn begin_drain(&mut self, timeout_ms: u64) {
@@ -259,7 +277,8 @@ impl Engine {
             .core
             .next_due_ms()
             .map_or(NAP_MS_MAX, |due| due.saturating_sub(now_ms));
-        Duration::from_millis(due_ms.min(self.reporter.due_in_ms(now_ms)).min(NAP_MS_MAX))
+        let due_ms = due_ms.min(self.reporter.due_in_ms(now_ms));
+        Duration::from_millis(due_ms.min(self.lookups.due_in_ms()).min(NAP_MS_MAX))
     }
 
     /// Gives memory back after many connections have gone.

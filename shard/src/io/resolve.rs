@@ -52,7 +52,8 @@ fn look_up_all(waiting: &Receiver<Name>, found: &Sender<(Name, Vec<SocketAddr>)>
     }
 }
 
-fn look_up((host, port): &Name) -> Vec<SocketAddr> {
+/// The addresses of a name; none if it is not found. May block.
+pub(super) fn look_up((host, port): &Name) -> Vec<SocketAddr> {
     match (host.as_str(), *port).to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
         Err(error) => {

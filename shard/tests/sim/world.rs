@@ -265,8 +265,19 @@ impl World {
             self.connect(*conn, *address);
             return;
         }
+        // Rows without a wire are the shard's own requests: they only ever end.
+        if let Action::Close(conn) = action
+            && self
+                .core
+                .socket(*conn)
+                .is_some_and(|row| row.socket.wire.is_none())
+        {
+            self.core.remove(*conn);
+            return;
+        }
         let (Action::Send { conn, .. }
         | Action::Connect { conn, .. }
+        | Action::Resolve { conn, .. }
         | Action::PauseReading(conn)
         | Action::ResumeReading(conn)
         | Action::Close(conn)
@@ -276,7 +287,7 @@ impl World {
         let w = &mut self.wires[wire];
         match action {
             Action::Send { data, .. } => self.send(wire, bytes_of(data, actions, input)),
-            Action::Connect { .. } => {}
+            Action::Connect { .. } | Action::Resolve { .. } => {}
             Action::PauseReading(_) => w.is_paused = true,
             Action::ResumeReading(_) => {
                 w.is_paused = false;

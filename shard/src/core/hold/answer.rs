@@ -5,24 +5,26 @@ use proto::http1::encode;
 
 use super::{Hold, HoldKind};
 use crate::core::actions::Actions;
-use crate::core::answer::{FINAL_STATUS_MIN, write_answer};
+use crate::core::answer::{FINAL_STATUS_MIN, Refusal, write_answer};
 use crate::core::conn::{ClientTerms, State};
-use crate::core::exchange::{Answer, Link, ResponsePhase, Upload};
+use crate::core::exchange::{Answer, Exchange, Link, ResponsePhase, Upload};
+use crate::core::hub::Subscription;
 use crate::core::{ConnKey, Core, Socket};
 
 impl<S: Socket> Core<S> {
-    /// Answers a response hold with an item.
+    /// Answers a response hold with an item; `filtered`: what filters have made of its content.
     pub(in crate::core) fn answer_hold(
         &mut self,
         key: ConnKey,
         content: &ResponseContent,
+        filtered: Option<&[u8]>,
         actions: &mut Actions,
     ) {
         let State::Held(hold) = self.take_state(key) else {
             return;
         };
         let start = actions.scratch.len();
-        write_item(&mut actions.scratch, &hold, content);
+        write_item(&mut actions.scratch, &hold, content, filtered);
         self.counters.deliveries.delivered.add(1);
         self.counters
             .deliveries
@@ -45,6 +47,20 @@ impl<S: Socket> Core<S> {
         self.release_hold(key, hold, actions);
     }
 
+    /// Answers a response hold with an error.
+    pub(in crate::core) fn refuse_hold(
+        &mut self,
+        key: ConnKey,
+        refusal: &Refusal,
+        actions: &mut Actions,
+    ) {
+        let State::Held(hold) = self.take_state(key) else {
+            return;
+        };
+        self.send_answer(key, &hold.terms, &Answer::page(refusal), actions);
+        self.release_hold(key, hold, actions);
+    }
+
     /// Ends a stream cleanly.
     pub(in crate::core) fn end_stream(&mut self, key: ConnKey, actions: &mut Actions) {
         let State::Held(hold) = self.take_state(key) else {
@@ -62,15 +78,16 @@ impl<S: Socket> Core<S> {
     fn release_hold(&mut self, key: ConnKey, mut hold: Hold, actions: &mut Actions) {
         let is_persistent = hold.terms.outlives(hold.kind);
         let leftover = hold.take_leftover();
-        self.drop_hold(hold);
+        self.tell_gone(&mut hold, actions);
+        self.drop_hold(key, hold);
         self.counters.connections.clients_idle.add(1);
         self.await_request(key, is_persistent, leftover, actions);
     }
 
-    /// Sends the request of a response hold to its backend again; the hold is over.
-    pub(in crate::core) fn retry_hold(&mut self, key: ConnKey, actions: &mut Actions) {
+    /// Ends a response hold whose request is made again; that request.
+    pub(in crate::core) fn unhold(&mut self, key: ConnKey) -> Option<Box<Exchange>> {
         let State::Held(mut hold) = self.take_state(key) else {
-            return;
+            return None;
         };
         self.wheel.cancel(&mut self.rows, key);
         let mut exchange = self.take_spare();
@@ -83,26 +100,40 @@ impl<S: Socket> Core<S> {
         exchange.upload = Upload::none();
         exchange.response = ResponsePhase::Head(Vec::new());
         exchange.leftover = hold.take_leftover();
+        exchange.retries = 1;
+        self.write_positions(&hold, &mut exchange.positions);
+        if let Some(details) = &mut hold.details {
+            exchange.original_url = details.original_url.take();
+        }
         self.routes.enter(exchange.route);
-        self.drop_hold(hold);
+        self.drop_hold(key, hold);
         self.counters.connections.clients_active.add(1);
-        self.dispatch(key, exchange, actions);
+        Some(exchange)
+    }
+
+    /// Takes a subscription out of the hub.
+    pub(in crate::core) fn unsubscribe(&mut self, subscription: Subscription) {
+        let rows = &mut self.rows;
+        self.hub
+            .unsubscribe(subscription, &mut |conn, slot, position| {
+                if let Some(row) = rows.get_mut(conn)
+                    && let State::Held(other) = &mut row.state
+                {
+                    other.subscriptions.set_position(slot, position);
+                }
+            });
     }
 
     /// Takes a hold out of every table.
-    pub(in crate::core) fn drop_hold(&mut self, hold: Hold) {
-        let rows = &mut self.rows;
+    pub(in crate::core) fn drop_hold(&mut self, key: ConnKey, hold: Hold) {
+        if let Some(row) = self.rows.get_mut(key) {
+            row.flags.is_update_queued = false;
+            row.flags.is_update_urgent = false;
+        }
         for subscription in hold.subscriptions.iter() {
-            // The position may have changed while earlier subscriptions of this hold were dropped;
-            // it cannot: they are in other entries.
-            self.hub
-                .unsubscribe(subscription, &mut |conn, slot, position| {
-                    if let Some(row) = rows.get_mut(conn)
-                        && let State::Held(other) = &mut row.state
-                    {
-                        other.subscriptions.set_position(slot, position);
-                    }
-                });
+            // The position cannot have changed while earlier subscriptions of this hold were
+            // dropped: they are in other entries.
+            self.unsubscribe(subscription);
         }
         let gauges = &self.counters.connections;
         match hold.kind {
@@ -126,7 +157,7 @@ impl Hold {
 
 /// Writes an item's response for one hold: the fields of its own answer, less those that the item
 /// sets itself, then the item's (grip-http.md section 10).
-fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent) {
+fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent, filtered: Option<&[u8]>) {
     let own = hold.details.as_ref().map(|details| &details.answer);
     let is_set = |name: &str| {
         content
@@ -160,6 +191,9 @@ fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent) {
         }
     }
     match &content.body {
+        _ if filtered.is_some() => answer
+            .content
+            .extend_from_slice(filtered.unwrap_or_default()),
         ResponseBody::Bytes(bytes) => answer.content.extend_from_slice(bytes),
         ResponseBody::Patch(ops) => {
             let original = own.map(|own| own.content.as_slice()).unwrap_or_default();

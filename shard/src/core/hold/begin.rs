@@ -1,18 +1,32 @@
 //! A hold begins: the exchange becomes a few words of plain data.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use config::Route;
 use proto::grip::{self, Instruct};
 use proto::http::Field;
 use proto::http1::encode;
 
-use super::{HeldKeepAlive, Hold, HoldDetails, HoldKind, Subscriptions};
+use super::session::{Doing, Session, SessionChannel, needs_session, write_last};
+use super::{HeldKeepAlive, Hold, HoldDetails, HoldKind, Subscriptions, send_framed};
 use crate::core::actions::Actions;
-use crate::core::answer::{FINAL_STATUS_MIN, end_head, is_contentless};
+use crate::core::answer::{FINAL_STATUS_MIN, Refusal, end_head, is_contentless};
 use crate::core::conn::{ClientTerms, State};
-use crate::core::exchange::{Answer, Collected, Exchange, JsonContext, ReplyFraming, StreamStart};
+use crate::core::exchange::{
+    Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
+};
+use crate::core::filter::{Filters, Meta, ResponseFilter, ResponseFilterError};
 use crate::core::hub::{Mode, Subscription};
+use crate::core::links::{has_response_filter, position_without_link};
 use crate::core::request_log::Outcome;
+use crate::core::routes::RouteId;
+use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
+
+/// Times in a row that a request is made again at once because its answer was older than an item;
+/// after that it is held, and asks again when its turn comes.
+const RETRIES_AT_ONCE_MAX: u32 = 3;
 
 impl<S: Socket> Core<S> {
     /// Instructions and their content are complete: answer, or hold.
@@ -45,19 +59,47 @@ impl<S: Socket> Core<S> {
             self.bad_instruct(key, exchange, &error, actions);
             return;
         }
-        match instruct.hold.as_ref().map(|hold| hold.mode) {
-            None => {
+        let mode = instruct.hold.as_ref().map(|hold| hold.mode);
+        let mut failure = None;
+        if mode != Some(grip::HoldMode::Response) && has_response_filter(&instruct) {
+            match filter_content(&instruct, &answer.content) {
+                Ok(filtered) => answer.content = filtered,
+                Err(error) if mode.is_none() && instruct.next.is_none() => {
+                    self.filter_refused(key, exchange, &error, actions);
+                    return;
+                }
+                Err(error) => {
+                    answer.content.clear();
+                    failure = Some(format!("filter error: {error}"));
+                }
+            }
+        }
+        match mode {
+            None if instruct.next.is_none() => {
                 self.log_request(key, &exchange, Outcome::Status(answer.status));
                 self.send_answer(key, &exchange.terms, &answer, actions);
                 self.next_request(key, exchange, actions);
             }
-            Some(grip::HoldMode::Stream) => {
-                self.open_stream(key, exchange, &answer, instruct, actions)
+            None | Some(grip::HoldMode::Stream) => {
+                self.open_stream(key, exchange, &answer, (instruct, failure), actions);
             }
             Some(grip::HoldMode::Response) => {
                 self.begin_response_hold(key, exchange, answer, &instruct, actions);
             }
         }
+    }
+
+    fn filter_refused(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        error: &ResponseFilterError,
+        actions: &mut Actions,
+    ) {
+        self.counters.updates.filter_errors.add(1);
+        let why = format!("filter error: {error}");
+        let refusal = Refusal::gateway(self.is_debug(exchange.route), why);
+        self.fail(key, exchange, &refusal, actions);
     }
 
     /// Opens a stream whose head and first content are all there.
@@ -66,7 +108,7 @@ impl<S: Socket> Core<S> {
         key: ConnKey,
         mut exchange: Box<Exchange>,
         answer: &Answer,
-        instruct: Instruct,
+        (instruct, failure): (Instruct, Option<String>),
         actions: &mut Actions,
     ) {
         let is_mute = exchange.terms.is_head || is_contentless(answer.status);
@@ -91,7 +133,12 @@ impl<S: Socket> Core<S> {
         }
         actions.send_scratch(key, start);
         self.counters.requests.count_response(answer.status);
-        self.begin_stream(key, exchange, StreamStart { instruct, is_mute }, actions);
+        let start = StreamStart {
+            instruct,
+            is_mute,
+            failure,
+        };
+        self.begin_stream(key, exchange, start, actions);
     }
 
     /// The first content of a stream has been sent: from now on it gets items.
@@ -102,10 +149,6 @@ impl<S: Socket> Core<S> {
         start: StreamStart,
         actions: &mut Actions,
     ) {
-        let Some(hold) = &start.instruct.hold else {
-            self.next_request(key, exchange, actions);
-            return;
-        };
         // The answer to HEAD ends with its head: there is nothing that a hold could add.
         if exchange.terms.is_head {
             self.next_request(key, exchange, actions);
@@ -116,24 +159,127 @@ impl<S: Socket> Core<S> {
             (false, true) => HoldKind::ChunkedStream,
             (false, false) => HoldKind::RawStream,
         };
-        let keep_alive = hold
-            .keep_alive
+        let instruct = &start.instruct;
+        let failure = start.failure.or_else(|| position_without_link(instruct));
+        if let Some(why) = failure {
+            self.end_begun(key, exchange, kind, &why, actions);
+            return;
+        }
+        let keep_alive = instruct
+            .hold
             .as_ref()
-            .map(|keep_alive| held_keep_alive(keep_alive, kind));
+            .and_then(|hold| hold.keep_alive.as_ref());
+        let keep_alive = keep_alive.map(|keep_alive| held_keep_alive(keep_alive, kind));
         let keep_alive_ms = keep_alive.as_ref().map(|keep_alive| keep_alive.timeout_ms);
         let details = HoldDetails {
             keep_alive,
             ..HoldDetails::default()
         };
         self.counters.connections.held_streams.add(1);
-        self.hold(key, exchange, &start.instruct, kind, details, actions);
+        self.hold(key, exchange, instruct, kind, details, actions);
         match keep_alive_ms {
             // What is queued already has to be taken first.
             _ if self.is_blocked(key) => self.schedule_in(key, self.settings.body_timeout_ms),
             Some(ms) => self.schedule_keep_alive(key, ms),
             None => self.wheel.cancel(&mut self.rows, key),
         }
+        self.arm_hold(key);
+        if instruct.hold.is_none() {
+            // There is nothing to wait for.
+            self.want_update(key, Priority::Urgent);
+        } else if self.forget_conflicts(key) {
+            self.want_update(key, Priority::Patient);
+        }
         self.end_held_if_draining(key, actions);
+    }
+
+    /// Ends a stream behind its first content, because it cannot be held.
+    fn end_begun(
+        &mut self,
+        key: ConnKey,
+        exchange: Box<Exchange>,
+        kind: HoldKind,
+        why: &str,
+        actions: &mut Actions,
+    ) {
+        self.counters.updates.streams_broken.add(1);
+        log::debug!("a stream ends: {why}");
+        if self.is_debug(exchange.route) {
+            send_framed(key, kind, format!("\n\n{why}\n").as_bytes(), actions);
+        }
+        if kind == HoldKind::ChunkedStream {
+            let start = actions.scratch.len();
+            actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+            actions.send_scratch(key, start);
+        }
+        self.next_request(key, exchange, actions);
+    }
+
+    /// Whether the client of a hold that has just begun has missed an item, or its backend has not
+    /// seen it yet: a position is not the last id of its channel. Those last ids are forgotten, so
+    /// that the next try cannot conflict with them again (grip-http.md section 15.3).
+    fn forget_conflicts(&self, key: ConnKey) -> bool {
+        let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
+            return false;
+        };
+        let Some(session) = hold.session() else {
+            return false;
+        };
+        let mut any = false;
+        for (slot, subscription) in (0..).zip(hold.subscriptions.slots()) {
+            let position = session
+                .channel(slot)
+                .and_then(|channel| channel.position.as_deref());
+            if let Some(position) = position
+                && let Some(name) = self.hub.name(subscription.entry)
+            {
+                any |= self.forget_conflict(name, position);
+            }
+        }
+        any
+    }
+
+    fn forget_conflict(&self, channel: &str, position: &str) -> bool {
+        let last_ids = &self.settings.last_ids;
+        let is_conflict = last_ids.conflicts(channel, position);
+        if is_conflict {
+            self.counters.updates.conflicts.add(1);
+            last_ids.forget(channel);
+        }
+        is_conflict
+    }
+
+    /// Whether a response hold that is about to begin conflicts with last ids; these are forgotten.
+    fn conflicts(&self, channels: &[Wanted]) -> bool {
+        let mut any = false;
+        for wanted in channels {
+            if let Some(position) = &wanted.channel.position {
+                any |= self.forget_conflict(&wanted.name, position);
+            }
+        }
+        any
+    }
+
+    /// Makes a request again whose answer would hold with a position that is not the newest.
+    fn ask_again(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        instruct: &Instruct,
+        actions: &mut Actions,
+    ) {
+        exchange.positions.clear();
+        for channel in instruct.channels() {
+            if let Some(position) = &channel.prev_id {
+                write_last(&mut exchange.positions, &channel.name, position);
+            }
+        }
+        exchange.retries += 1;
+        exchange.target = 0;
+        exchange.address = 0;
+        exchange.needs_fresh = false;
+        exchange.response = ResponsePhase::Head(Vec::new());
+        self.dispatch(key, exchange, actions);
     }
 
     fn begin_response_hold(
@@ -147,9 +293,15 @@ impl<S: Socket> Core<S> {
         answer.reason.shrink_to_fit();
         answer.fields.shrink_to_fit();
         answer.content.shrink_to_fit();
+        let is_conflict = self.conflicts(&self.channels_of(&exchange, instruct));
+        if is_conflict && exchange.retries < RETRIES_AT_ONCE_MAX {
+            self.ask_again(key, exchange, instruct, actions);
+            return;
+        }
         let timeout_s = instruct.hold.as_ref().map_or(0, |hold| hold.timeout_s);
         let details = HoldDetails {
             answer,
+            original_url: exchange.original_url.clone(),
             ..HoldDetails::default()
         };
         self.counters.connections.held_long_polls.add(1);
@@ -162,6 +314,9 @@ impl<S: Socket> Core<S> {
             actions,
         );
         self.schedule_in(key, u64::from(timeout_s) * 1000);
+        if is_conflict {
+            self.want_update(key, Priority::Patient);
+        }
         self.end_held_if_draining(key, actions);
     }
 
@@ -178,21 +333,22 @@ impl<S: Socket> Core<S> {
         self.counters.deliveries.holds_started.add(1);
         self.log_request(key, &exchange, Outcome::Held);
         details.leftover = std::mem::take(&mut exchange.leftover).into_boxed_slice();
-        let names = self.channels_of(&exchange, instruct);
-        let mode = if kind == HoldKind::Response {
-            Mode::Response
-        } else {
-            Mode::Stream
-        };
+        let mode = mode_of(kind);
+        let wanted = self.channels_of(&exchange, instruct);
         let subscriptions: Vec<Subscription> = (0..)
-            .zip(&names)
-            .map(|(slot, name)| self.hub.subscribe(mode, name, key, slot))
+            .zip(&wanted)
+            .map(|(slot, wanted)| self.hub.subscribe(mode, &wanted.name, key, slot))
             .collect();
+        if needs_session(instruct) {
+            let channels = wanted.into_iter().map(|wanted| wanted.channel).collect();
+            details.session = Some(self.new_session(key, &exchange, instruct, channels));
+        }
         let hold = Hold {
             subscriptions: Subscriptions::new(subscriptions),
             request: exchange.request.pack(),
             details: details.is_needed(kind).then(|| Box::new(details)),
             route: exchange.route,
+            target: u16::try_from(exchange.target).unwrap_or(u16::MAX),
             kind,
             terms: exchange.terms,
         };
@@ -206,10 +362,109 @@ impl<S: Socket> Core<S> {
         }
     }
 
+    fn new_session(
+        &mut self,
+        key: ConnKey,
+        exchange: &Exchange,
+        instruct: &Instruct,
+        channels: Vec<SessionChannel>,
+    ) -> Box<Session> {
+        let url: Box<str> = self.client_url(key, exchange).into();
+        let next = instruct
+            .next
+            .as_ref()
+            .and_then(|link| self.next_link(link, &url));
+        let gone = instruct
+            .gone
+            .as_ref()
+            .and_then(|link| grip::link::resolve(&url, &link.url).ok());
+        Box::new(Session {
+            channels,
+            meta: Meta::new(instruct.meta().to_vec()),
+            client_url: url.clone(),
+            url,
+            next,
+            gone: gone.map(Into::into),
+            doing: Doing::Resting,
+            queue: VecDeque::new(),
+            is_skipping: false,
+            wants_update: false,
+            asked: Vec::new(),
+            keep_alive_due_ms: 0,
+        })
+    }
+
+    /// Exchanges the channels of a stream for those of new instructions. Those that are named again
+    /// stay subscribed, so that nothing is missed.
+    pub(in crate::core) fn resubscribe(&mut self, key: ConnKey, instruct: &Instruct) {
+        let State::Held(mut hold) = self.take_state(key) else {
+            return;
+        };
+        let mode = mode_of(hold.kind);
+        let mut slots = hold.subscriptions.slots().to_vec();
+        let mut channels = hold
+            .session_mut()
+            .map(|session| std::mem::take(&mut session.channels));
+        let channels_now = channels.get_or_insert_default();
+        let mut wanted = self.wanted(hold.route, usize::from(hold.target), instruct);
+        for (slot, subscription) in slots.iter_mut().enumerate() {
+            let name = self.hub.name(subscription.entry).map(Arc::clone);
+            let place = wanted
+                .iter()
+                .position(|wanted| name.as_deref() == Some(&*wanted.name));
+            match (place, channels_now.get_mut(slot)) {
+                (Some(place), Some(channel)) => *channel = wanted.swap_remove(place).channel,
+                (Some(_), None) => {}
+                (None, _) => {
+                    let old = std::mem::replace(subscription, Subscription::NONE);
+                    self.unsubscribe(old);
+                }
+            }
+        }
+        for wanted in wanted {
+            let free = slots.iter().position(|subscription| subscription.is_none());
+            let slot = free.unwrap_or(slots.len());
+            let number = u32::try_from(slot).unwrap_or(u32::MAX);
+            let subscription = self.hub.subscribe(mode, &wanted.name, key, number);
+            match (slots.get_mut(slot), channels_now.get_mut(slot)) {
+                (Some(place), Some(channel)) => (*place, *channel) = (subscription, wanted.channel),
+                _ => {
+                    slots.push(subscription);
+                    channels_now.push(wanted.channel);
+                }
+            }
+        }
+        hold.subscriptions = Subscriptions::new(slots);
+        let kind = hold.kind;
+        let keep_alive = instruct
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.keep_alive.as_ref());
+        let keep_alive = keep_alive.map(|keep_alive| held_keep_alive(keep_alive, kind));
+        let serial = self.rows.get(key).map_or(0, |row| row.serial);
+        let due_ms = keep_alive
+            .as_ref()
+            .map(|keep_alive| self.now.ms + super::deliver::spread(serial, keep_alive.timeout_ms));
+        if let Some(details) = &mut hold.details {
+            details.keep_alive = keep_alive;
+        }
+        if let Some(session) = hold.session_mut() {
+            session.channels = channels.unwrap_or_default();
+            session.meta = Meta::new(instruct.meta().to_vec());
+            session.keep_alive_due_ms = due_ms.unwrap_or_default();
+        }
+        self.set_state(key, State::Held(hold));
+    }
+
+    /// The channels to subscribe to.
+    fn channels_of(&self, exchange: &Exchange, instruct: &Instruct) -> Vec<Wanted> {
+        self.wanted(exchange.route, exchange.target, instruct)
+    }
+
     /// The channels to subscribe to: those of the target, then those of the instruct with the
-    /// route's prefix, as many as are allowed; each once.
-    fn channels_of(&self, exchange: &Exchange, instruct: &Instruct) -> Vec<String> {
-        let Some(route) = self.routes.get(exchange.route).map(|local| &local.route) else {
+    /// route's prefix, as many as are allowed; each once, the later position and filters counting.
+    fn wanted(&self, route: RouteId, target: usize, instruct: &Instruct) -> Vec<Wanted> {
+        let Some(route) = self.routes.get(route).map(|local| &local.route) else {
             return Vec::new();
         };
         let max = self.settings.config.handler.connection_subscription_max;
@@ -218,16 +473,56 @@ impl<S: Socket> Core<S> {
             .iter()
             .flat_map(|hold| &hold.channels)
             .take(max);
-        let mut names = implicit_channels(route, exchange.target);
-        names.extend(named.map(|channel| format!("{}{}", route.prefix, channel.name)));
-        let mut unique: Vec<String> = Vec::with_capacity(names.len());
-        for name in names {
-            if !unique.contains(&name) {
-                unique.push(name);
+        let implicit = implicit_channels(route, target);
+        let mut list: Vec<Wanted> = Vec::with_capacity(max.min(implicit.len() + 4));
+        for name in implicit {
+            let channel = SessionChannel {
+                is_implicit: true,
+                ..SessionChannel::default()
+            };
+            list.push(Wanted { name, channel });
+        }
+        for channel in named {
+            let name = format!("{}{}", route.prefix, channel.name);
+            let details = SessionChannel {
+                position: channel.prev_id.as_deref().map(Into::into),
+                filters: Filters::parse(&channel.filters),
+                ..SessionChannel::default()
+            };
+            match list.iter_mut().find(|wanted| wanted.name == name) {
+                Some(wanted) if wanted.channel.is_implicit => {}
+                Some(wanted) => wanted.channel = details,
+                None => list.push(Wanted {
+                    name: name,
+                    channel: details,
+                }),
             }
         }
-        unique
+        list
     }
+}
+
+/// A channel to be subscribed to.
+struct Wanted {
+    /// Full name.
+    name: String,
+    channel: SessionChannel,
+}
+
+const fn mode_of(kind: HoldKind) -> Mode {
+    match kind {
+        HoldKind::Response => Mode::Response,
+        HoldKind::ChunkedStream | HoldKind::RawStream | HoldKind::MuteStream => Mode::Stream,
+    }
+}
+
+/// Puts first content through the response filters of its channels, each once.
+fn filter_content(instruct: &Instruct, content: &[u8]) -> Result<Vec<u8>, ResponseFilterError> {
+    let mut filter = ResponseFilter::new(&Meta::new(instruct.meta().to_vec()))?;
+    let mut filtered = Vec::with_capacity(content.len());
+    filter.piece(content, &mut filtered)?;
+    filter.end()?;
+    Ok(filtered)
 }
 
 fn decode_json(context: &JsonContext, answer: &Answer) -> Result<Instruct, grip::InstructError> {
@@ -250,7 +545,10 @@ fn implicit_channels(route: &Route, target: usize) -> Vec<String> {
 impl HoldDetails {
     /// Whether there is anything in it that this hold would miss.
     fn is_needed(&self, kind: HoldKind) -> bool {
-        kind == HoldKind::Response || self.keep_alive.is_some() || !self.leftover.is_empty()
+        kind == HoldKind::Response
+            || self.keep_alive.is_some()
+            || !self.leftover.is_empty()
+            || self.session.is_some()
     }
 }
 

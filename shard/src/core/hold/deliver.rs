@@ -5,10 +5,12 @@ use std::rc::Rc;
 use proto::grip::{KeepAliveMode, ResponseForm};
 
 use super::HoldKind;
+use super::session::Doing;
 use crate::core::actions::Actions;
 use crate::core::conn::State;
 use crate::core::hub::{Mode, Slice, Subscriber};
 use crate::core::publish::Group;
+use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
 
 /// A keep-alive may be up to this early, so that many of them do not fall into one moment.
@@ -47,8 +49,15 @@ impl<S: Socket> Core<S> {
             Mode::Stream => self.deliver_to_streams(slice, to, actions),
             Mode::Response => {
                 for subscriber in to {
-                    if self.is_subscribed(*subscriber, slice.entry) {
-                        self.deliver_to_poll(subscriber.conn, &slice.payload, actions);
+                    match self.is_subscribed(*subscriber, slice.entry) {
+                        Some(true) => {
+                            let group = &slice.payload;
+                            self.offer_group(*subscriber, slice.entry, group, None, actions);
+                        }
+                        Some(false) => {
+                            self.deliver_to_poll(subscriber.conn, &slice.payload, actions);
+                        }
+                        None => {}
                     }
                 }
             }
@@ -56,12 +65,13 @@ impl<S: Socket> Core<S> {
         }
     }
 
-    /// Whether that connection is still who subscribed to that channel.
-    fn is_subscribed(&self, subscriber: Subscriber, entry: u32) -> bool {
-        match self.rows.get(subscriber.conn).map(|row| &row.state) {
-            Some(State::Held(hold)) => hold.subscriptions.is_for(subscriber.slot, entry),
-            _ => false,
-        }
+    /// If that connection is still who subscribed to that channel: whether it has a session.
+    fn is_subscribed(&self, subscriber: Subscriber, entry: u32) -> Option<bool> {
+        let State::Held(hold) = &self.rows.get(subscriber.conn)?.state else {
+            return None;
+        };
+        let is_it = hold.subscriptions.is_for(subscriber.slot, entry);
+        is_it.then(|| hold.session().is_some())
     }
 
     fn deliver_to_streams(
@@ -76,6 +86,7 @@ impl<S: Socket> Core<S> {
         actions.shared.push(wire.chunked.clone());
         let mut raw = None;
         let whole = 0..wire.chunked.as_slice().len();
+        let mut count = 0;
         for subscriber in to {
             let Some(row) = self.rows.get_mut(subscriber.conn) else {
                 continue;
@@ -86,6 +97,11 @@ impl<S: Socket> Core<S> {
             if !hold.subscriptions.is_for(subscriber.slot, slice.entry) {
                 continue;
             }
+            if hold.session().is_some() {
+                self.offer_group(*subscriber, slice.entry, group, Some(index), actions);
+                continue;
+            }
+            count += 1;
             match hold.kind {
                 HoldKind::ChunkedStream => {
                     actions.send_shared(subscriber.conn, index, whole.clone());
@@ -116,7 +132,6 @@ impl<S: Socket> Core<S> {
                 self.end_stream(subscriber.conn, actions);
             }
         }
-        let count = to.len() as u64;
         self.counters
             .deliveries
             .delivered
@@ -131,11 +146,11 @@ impl<S: Socket> Core<S> {
         for item in group.items() {
             match &item.response {
                 Some(ResponseForm::Send(content)) => {
-                    self.answer_hold(key, content, actions);
+                    self.answer_hold(key, content, None, actions);
                     return;
                 }
                 Some(ResponseForm::Hint) => {
-                    self.retry_hold(key, actions);
+                    self.want_update(key, Priority::Urgent);
                     return;
                 }
                 Some(ResponseForm::Close | ResponseForm::Refresh) | None => {}
@@ -171,9 +186,93 @@ impl<S: Socket> Core<S> {
     /// Spreads keep-alives: a fixed part of the period, by the connection's own number.
     pub(in crate::core) fn schedule_keep_alive(&mut self, key: ConnKey, timeout_ms: u32) {
         let serial = self.rows.get(key).map_or(0, |row| row.serial);
-        let jitter_ms = KEEP_ALIVE_JITTER_MS.min(u64::from(timeout_ms) / 2).max(1);
-        let early = u64::from(serial) * 7919 % jitter_ms;
-        self.schedule_in(key, u64::from(timeout_ms).saturating_sub(early));
+        let pause_ms = spread(serial, timeout_ms);
+        let now_ms = self.now.ms;
+        if let Some(session) = self.session_mut(key) {
+            session.keep_alive_due_ms = now_ms + pause_ms;
+            self.arm_hold(key);
+        } else {
+            self.schedule_in(key, pause_ms);
+        }
+    }
+
+    /// Something of a stream with a session is due: its keep-alive, its next link, or both.
+    pub(in crate::core) fn session_due(&mut self, key: ConnKey, actions: &mut Actions) {
+        let now_ms = self.now.ms;
+        let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
+            return;
+        };
+        let has_keep_alive = hold
+            .details
+            .as_ref()
+            .is_some_and(|d| d.keep_alive.is_some());
+        let was_active = hold
+            .session()
+            .is_some_and(|session| session.was_active(&hold.subscriptions));
+        let Some(session) = self.session_mut(key) else {
+            return;
+        };
+        let is_keep_alive_due = has_keep_alive && session.keep_alive_due_ms <= now_ms;
+        let doing = session.doing;
+        let mut priority = None;
+        if let Some(next) = &mut session.next
+            && next.due_ms <= now_ms
+        {
+            match doing {
+                // What it would be told, it was told by items.
+                Doing::Resting if was_active && next.timeout_ms > 0 => {
+                    next.due_ms = now_ms + u64::from(next.timeout_ms);
+                    session.forget_activity();
+                }
+                Doing::Resting => priority = Some(Priority::Patient),
+                Doing::BackingOff => priority = Some(Priority::Urgent),
+                Doing::WaitingToUpdate | Doing::Fetching(_) | Doing::Asking(_) => {}
+            }
+        }
+        if is_keep_alive_due {
+            self.send_keep_alive(key, actions);
+        }
+        if let Some(priority) = priority {
+            self.want_update(key, priority);
+        }
+        self.arm_hold(key);
+    }
+
+    /// Sets the timer of a stream with a session to what is due next.
+    pub(in crate::core) fn arm_hold(&mut self, key: ConnKey) {
+        let Some(row) = self.rows.get(key) else {
+            return;
+        };
+        // Then the timer is for how long it does not read.
+        if row.flags.is_blocked {
+            return;
+        }
+        let State::Held(hold) = &row.state else {
+            return;
+        };
+        if !hold.is_stream() {
+            return;
+        }
+        let has_keep_alive = hold
+            .details
+            .as_ref()
+            .is_some_and(|d| d.keep_alive.is_some());
+        let Some(session) = hold.session() else {
+            return;
+        };
+        let waits_for_link = matches!(session.doing, Doing::Resting | Doing::BackingOff);
+        let next = session.next.as_ref().filter(|_| waits_for_link);
+        let keep_alive = has_keep_alive
+            .then_some(session.keep_alive_due_ms)
+            .filter(|due_ms| *due_ms != u64::MAX);
+        let due_ms = keep_alive
+            .into_iter()
+            .chain(next.map(|next| next.due_ms))
+            .min();
+        match due_ms {
+            Some(due_ms) => self.wheel.schedule(&mut self.rows, key, due_ms),
+            None => self.wheel.cancel(&mut self.rows, key),
+        }
     }
 
     /// A stream is read again: its timer is for its keep-alive again, if it has one.
@@ -192,7 +291,15 @@ impl<S: Socket> Core<S> {
             // Its timer was never for anything else than its timeout.
             (HoldKind::Response, _) => {}
             (_, Some(ms)) => self.schedule_keep_alive(key, ms),
+            (_, None) if hold.session().is_some() => self.arm_hold(key),
             (_, None) => self.wheel.cancel(&mut self.rows, key),
         }
     }
+}
+
+/// Milliseconds until a keep-alive that is due in `timeout_ms`, earlier by a part of its own.
+pub(super) fn spread(serial: u32, timeout_ms: u32) -> u64 {
+    let jitter_ms = KEEP_ALIVE_JITTER_MS.min(u64::from(timeout_ms) / 2).max(1);
+    let early = u64::from(serial) * 7919 % jitter_ms;
+    u64::from(timeout_ms).saturating_sub(early)
 }

@@ -95,6 +95,12 @@ impl Engine {
                     address,
                     pool,
                 } => self.connect(*conn, *address, *pool),
+                Action::Resolve { conn, host, port } => {
+                    if let Some(row) = self.core.socket(*conn) {
+                        let serial = row.serial();
+                        self.lookups.ask(*conn, serial, (host.clone(), *port));
+                    }
+                }
                 Action::PauseReading(conn) => {
                     if let Some(row) = self.core.socket_mut(*conn) {
                         row.socket.flags.is_paused = true;

@@ -159,6 +159,7 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
         plain: Vec::new(),
         cipher: Vec::new(),
         joined: Vec::new(),
+        lookups: crate::io::lookup::Lookups::default(),
         reporter: Reporter::new(
             context.shard,
             context.reports,
