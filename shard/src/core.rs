@@ -14,6 +14,7 @@ mod cors;
 #[allow(dead_code, reason = "the exchange does not call it yet")]
 mod cross_origin;
 mod drain;
+mod errand;
 mod exchange;
 mod filter;
 mod hold;
@@ -22,11 +23,12 @@ pub mod id_cache;
 pub mod last_ids;
 #[allow(dead_code, unused_imports, reason = "the exchange does not call it yet")]
 mod jsonp;
+mod links;
 mod mend;
+mod merge;
 pub mod pages;
 pub mod pools;
 mod publish;
-mod recover;
 mod request;
 mod request_log;
 mod response;
@@ -37,6 +39,7 @@ pub mod settings;
 mod signature;
 mod test_target;
 mod timers;
+mod updates;
 mod upload;
 pub mod wheel;
 
@@ -46,6 +49,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::RouteTable;
+use hashbrown::HashMap;
 
 pub use actions::{Action, Actions, Data, SharedBytes};
 pub use conn::Row;
@@ -53,14 +57,16 @@ pub use settings::Settings;
 
 use crate::counters::ShardCounters;
 use conn::{Flags, State};
+use errand::Errands;
 use exchange::Exchange;
 use hub::{Hub, Subscriber};
+use merge::Merges;
 use pages::Pages;
 use pools::{BackendTls, PoolId, Pools};
 use publish::Group;
-use recover::Recovery;
 use routes::Routes;
 use signature::Verifier;
+use updates::Updates;
 use wheel::{Links, TimerLinks, Wheel};
 
 /// Index of a connection's row in its shard.
@@ -132,7 +138,14 @@ pub struct Core<S> {
     seen: Vec<ClientSeen>,
     is_announcing: bool,
     draining_until_ms: Option<u64>,
-    recovery: Recovery,
+    updates: Updates,
+    merges: Merges,
+    errands: Errands,
+    /// When the running periods of next links end, by link.
+    periods: HashMap<Box<str>, Vec<(u32, u64)>, ahash::RandomState>,
+    periods_max: usize,
+    /// What filters have made of an item's content.
+    filtered: Vec<u8>,
 }
 
 impl<S> Links for Pages<Row<S>> {
@@ -174,7 +187,12 @@ impl<S: Socket> Core<S> {
             seen: Vec::new(),
             is_announcing: false,
             draining_until_ms: None,
-            recovery: Recovery::default(),
+            updates: Updates::default(),
+            merges: Merges::default(),
+            errands: Errands::default(),
+            periods: HashMap::default(),
+            periods_max: 0,
+            filtered: Vec::new(),
         }
     }
 
@@ -222,7 +240,7 @@ impl<S: Socket> Core<S> {
     /// Clients have sent requests ahead that [`Core::go_on`] takes up.
     #[must_use]
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty()
+        !self.runnable.is_empty() || self.updates.is_runnable()
     }
 
     /// Takes up requests that clients have sent ahead.
@@ -309,7 +327,7 @@ impl<S: Socket> Core<S> {
     #[must_use]
     pub fn next_due_ms(&self) -> Option<u64> {
         let timers = self.wheel.next_due_ms();
-        [timers, self.recovery.due_ms()].into_iter().flatten().min()
+        [timers, self.updates.due_ms()].into_iter().flatten().min()
     }
 
     fn insert(&mut self, state: State, is_ssl: bool) -> ConnKey {
