@@ -5,7 +5,10 @@ use proto::http1::BodyReader;
 
 use super::ConnKey;
 use super::conn::ClientTerms;
+use super::cross_origin::CrossOrigin;
 use super::errand::{Elsewhere, Errand};
+use super::hold::conflict::SeenLastId;
+use super::jsonp::JsonpBody;
 use super::merge::MergeId;
 use super::request::StoredRequest;
 use super::routes::RouteId;
@@ -19,12 +22,16 @@ pub(super) struct Exchange {
     pub(super) target: usize,
     pub(super) address: usize,
     pub(super) terms: ClientTerms,
+    /// What the answer gets on top; `None` as soon as it has got it.
+    pub(super) cross_origin: Option<Box<CrossOrigin>>,
     /// A connection taken from the pool failed once already: the next is a fresh one.
     pub(super) needs_fresh: bool,
     /// `Grip-Last` lines: what the client has of each channel, when a hold asks again.
     pub(super) positions: Vec<u8>,
     /// How often in a row this request was made again for the sake of a hold.
     pub(super) retries: u32,
+    /// Last ids that its answers have conflicted with.
+    pub(super) seen_last_ids: Vec<SeenLastId>,
     /// The client's own URL, where the route has put another into the stored request.
     pub(super) original_url: Option<Box<str>>,
     /// Requests of others that are the same, and share its answer.
@@ -92,6 +99,8 @@ pub(super) enum ResponsePhase {
         reader: BodyReader,
         framing: ReplyFraming,
         is_backend_persistent: bool,
+        /// The script that the content becomes part of.
+        jsonp: Option<Box<JsonpBody>>,
         /// What begins when the content has ended.
         hold: Option<Box<StreamStart>>,
     },
@@ -166,9 +175,11 @@ impl Exchange {
             target: 0,
             address: 0,
             terms: ClientTerms::UNKNOWN,
+            cross_origin: None,
             needs_fresh: false,
             positions: Vec::new(),
             retries: 0,
+            seen_last_ids: Vec::new(),
             original_url: None,
             merge: None,
             elsewhere: None,
@@ -186,9 +197,11 @@ impl Exchange {
         self.route = RouteId::NONE;
         self.target = 0;
         self.address = 0;
+        self.cross_origin = None;
         self.needs_fresh = false;
         self.positions.clear();
         self.retries = 0;
+        self.seen_last_ids.clear();
         self.original_url = None;
         self.merge = None;
         self.elsewhere = None;

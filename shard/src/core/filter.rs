@@ -88,11 +88,6 @@ impl Filter {
             Self::SkipSelf | Self::SkipUsers | Self::RequireSub | Self::HttpCheck => false,
         }
     }
-
-    /// Whether it has to ask the backend.
-    const fn is_backend(self) -> bool {
-        matches!(self, Self::HttpCheck | Self::HttpModify)
-    }
 }
 
 /// The filters of one subscription in the order they run; none by default.
@@ -129,19 +124,9 @@ impl Filters {
         self.list.into_iter().flatten()
     }
 
-    /// Whether any may change the content, so that a subscriber may need bytes of its own.
-    pub(super) fn has_content_filter(self) -> bool {
-        self.iter().any(Filter::is_content)
-    }
-
     /// Whether any works on the bodies of instructs; then those go through a [`ResponseFilter`].
     pub(super) fn has_response_filter(self) -> bool {
         self.iter().any(|filter| filter == Filter::BuildId)
-    }
-
-    /// Whether any has to ask the backend, so that items must wait for each other.
-    pub(super) fn needs_backend(self) -> bool {
-        self.iter().any(Filter::is_backend)
     }
 
     /// The names of those that may change the content, in order, repeats kept.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod begin;
+pub(super) mod conflict;
 mod deliver;
 pub(super) mod session;
 mod sessions;
@@ -11,6 +12,7 @@ pub(super) use sessions::send_framed;
 use proto::grip::KeepAliveMode;
 
 use super::conn::ClientTerms;
+use super::cross_origin::CrossOrigin;
 use super::exchange::Answer;
 use super::hub::Subscription;
 use super::routes::RouteId;
@@ -67,6 +69,8 @@ pub(super) struct HoldDetails {
     pub(super) keep_alive: Option<HeldKeepAlive>,
     /// What a response hold is answered with when nothing else comes, and what items inherit from.
     pub(super) answer: Answer,
+    /// What the answer of a response hold gets on top.
+    pub(super) cross_origin: Option<Box<CrossOrigin>>,
     /// What the client sent behind the held request.
     pub(super) leftover: Box<[u8]>,
     /// The client's own URL, where the route has put another into the stored request.

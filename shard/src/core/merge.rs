@@ -50,8 +50,8 @@ impl Merges {
         self.list.len() < UNDER_WAY_MAX
     }
 
-    fn find(&self, identity: &[u8]) -> Option<MergeId> {
-        self.index.get(identity).copied()
+    fn find(&self, identity: Option<&[u8]>) -> Option<MergeId> {
+        self.index.get(identity?).copied()
     }
 
     fn lead(&mut self, identity: Option<Box<[u8]>>) -> MergeId {
@@ -102,22 +102,48 @@ impl<S: Socket> Core<S> {
         let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
             return Turn::Nothing;
         };
-        let identity = hold.request.starts_with(b"GET ").then(|| {
-            let mut identity = hold.route.bytes().to_vec();
-            identity.extend_from_slice(&hold.request);
-            self.write_positions(hold, &mut identity);
-            identity.into_boxed_slice()
-        });
-        let joined = identity
-            .as_deref()
-            .and_then(|identity| self.merges.find(identity));
-        if joined.is_none() && !self.merges.has_room() {
+        let mut positions = Vec::new();
+        self.write_positions(hold, &mut positions);
+        let identity = identity(hold.route, &hold.request, &positions);
+        if !self.merges.has_room() && self.merges.find(identity.as_deref()).is_none() {
             return Turn::Stuck;
         }
-        let Some(mut exchange) = self.unhold(key) else {
+        let Some(exchange) = self.unhold(key) else {
             return Turn::Nothing;
         };
-        if let Some(id) = joined {
+        self.join_or_lead(key, exchange, identity, actions)
+    }
+
+    /// Sends a request that is made again, or lets it wait for the answer to one that is the same.
+    pub(super) fn dispatch_merged(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        actions: &mut Actions,
+    ) {
+        let identity = identity(
+            exchange.route,
+            &exchange.request.pack(),
+            &exchange.positions,
+        );
+        if !self.merges.has_room() && self.merges.find(identity.as_deref()).is_none() {
+            let serial = self.rows.get(key).map_or(0, |row| row.serial);
+            exchange.backend = Link::Following;
+            self.set_state(key, State::Exchange(exchange));
+            self.merges.orphans.push_back((key, serial));
+            return;
+        }
+        self.join_or_lead(key, exchange, identity, actions);
+    }
+
+    fn join_or_lead(
+        &mut self,
+        key: ConnKey,
+        mut exchange: Box<Exchange>,
+        identity: Option<Box<[u8]>>,
+        actions: &mut Actions,
+    ) -> Turn {
+        if let Some(id) = self.merges.find(identity.as_deref()) {
             let serial = self.rows.get(key).map_or(0, |row| row.serial);
             self.merges.follow(id, (key, serial));
             exchange.backend = Link::Following;
@@ -133,25 +159,19 @@ impl<S: Socket> Core<S> {
     pub(super) fn dispatch_shared(
         &mut self,
         key: ConnKey,
-        mut exchange: Box<Exchange>,
+        exchange: Box<Exchange>,
         actions: &mut Actions,
     ) {
         let request = &exchange.request;
-        if request.method() != b"GET" || !exchange.upload.is_complete() {
+        // Content is no part of the identity.
+        let is_plain = request.method() == b"GET" && request.content_len() == 0;
+        if !is_plain || !exchange.upload.is_complete() {
             self.dispatch(key, exchange, actions);
             return;
         }
         let route: RouteId = exchange.route;
         let identity = [&route.bytes()[..], request.host(), request.target()].concat();
-        if let Some(id) = self.merges.find(&identity) {
-            let serial = self.rows.get(key).map_or(0, |row| row.serial);
-            self.merges.follow(id, (key, serial));
-            exchange.backend = Link::Following;
-            self.set_state(key, State::Exchange(exchange));
-            return;
-        }
-        exchange.merge = Some(self.merges.lead(Some(identity.into_boxed_slice())));
-        self.dispatch(key, exchange, actions);
+        self.join_or_lead(key, exchange, Some(identity.into_boxed_slice()), actions);
     }
 
     /// The head of a merged request's answer is here: whether all of it is gathered and shared.
@@ -273,6 +293,17 @@ impl<S: Socket> Core<S> {
             }
         }
     }
+}
+
+/// What requests must have in common to be one: every byte that the backend sees. Only those that
+/// change nothing at the backend (RFC 9110 section 9.2.1) are made once for several.
+fn identity(route: RouteId, packed: &[u8], positions: &[u8]) -> Option<Box<[u8]>> {
+    let is_safe = packed.starts_with(b"GET ");
+    is_safe.then(|| {
+        [&route.bytes()[..], packed, positions]
+            .concat()
+            .into_boxed_slice()
+    })
 }
 
 /// Whether the whole of an answer can be gathered and given to several.

@@ -52,9 +52,6 @@ pub(in crate::core) enum RequestFailure {
     /// The connection did not come about in time.
     #[error("connection timed out")]
     ConnectionTimedOut,
-    /// The TLS handshake failed.
-    #[error("tls error")]
-    Tls,
     /// The connection ended before the answer.
     #[error("disconnected")]
     Disconnected,

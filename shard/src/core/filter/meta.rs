@@ -19,11 +19,6 @@ impl Meta {
         Self(meta.into_iter().map(pair).collect())
     }
 
-    /// Whether there are no variables.
-    pub(in crate::core) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The value of a variable; `None` when it is missing or has none. Names are exact.
     pub(in crate::core) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(found, _)| **found == *name)?;
@@ -85,7 +80,6 @@ mod tests {
     fn meta_without_variables_is_an_empty_object() {
         assert_eq!(Meta::default().json(), "{}");
         assert_eq!(item_meta_json(&[]), "{}");
-        assert!(Meta::default().is_empty());
     }
 
     #[test]

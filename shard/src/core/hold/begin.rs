@@ -8,14 +8,13 @@ use proto::grip::{self, Instruct};
 use proto::http::Field;
 use proto::http1::encode;
 
-use super::session::{Doing, Session, SessionChannel, needs_session, write_last};
+use super::conflict::RETRIES_AT_ONCE_MAX;
+use super::session::{Doing, Session, SessionChannel, needs_session};
 use super::{HeldKeepAlive, Hold, HoldDetails, HoldKind, Subscriptions, send_framed};
 use crate::core::actions::Actions;
 use crate::core::answer::{FINAL_STATUS_MIN, Refusal, end_head, is_contentless};
 use crate::core::conn::{ClientTerms, State};
-use crate::core::exchange::{
-    Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
-};
+use crate::core::exchange::{Answer, Collected, Exchange, JsonContext, ReplyFraming, StreamStart};
 use crate::core::filter::{Filters, Meta, ResponseFilter, ResponseFilterError};
 use crate::core::hub::{Mode, Subscription};
 use crate::core::links::{has_response_filter, position_without_link};
@@ -23,10 +22,6 @@ use crate::core::request_log::Outcome;
 use crate::core::routes::RouteId;
 use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
-
-/// Times in a row that a request is made again at once because its answer was older than an item;
-/// after that it is held, and asks again when its turn comes.
-const RETRIES_AT_ONCE_MAX: u32 = 3;
 
 impl<S: Socket> Core<S> {
     /// Instructions and their content are complete: answer, or hold.
@@ -77,6 +72,9 @@ impl<S: Socket> Core<S> {
         match mode {
             None if instruct.next.is_none() => {
                 self.log_request(key, &exchange, Outcome::Status(answer.status));
+                if let Some(cross_origin) = &exchange.cross_origin {
+                    answer = cross_origin.complete(answer);
+                }
                 self.send_answer(key, &exchange.terms, &answer, actions);
                 self.next_request(key, exchange, actions);
             }
@@ -124,7 +122,11 @@ impl<S: Socket> Core<S> {
         let start = actions.scratch.len();
         let out = &mut actions.scratch;
         encode::status_line(out, exchange.terms.version, answer.status, &answer.reason);
+        let from = out.len();
         out.extend_from_slice(&answer.fields);
+        if let Some(cross_origin) = &exchange.cross_origin {
+            cross_origin.add_fields(out, from);
+        }
         end_head(out, &exchange.terms, framing, None);
         match framing {
             ReplyFraming::Chunked => encode::chunk(out, &answer.content),
@@ -176,7 +178,8 @@ impl<S: Socket> Core<S> {
             ..HoldDetails::default()
         };
         self.counters.connections.held_streams.add(1);
-        self.hold(key, exchange, instruct, kind, details, actions);
+        let wanted = self.channels_of(&exchange, instruct);
+        self.hold(key, exchange, (instruct, wanted), kind, details, actions);
         match keep_alive_ms {
             // What is queued already has to be taken first.
             _ if self.is_blocked(key) => self.schedule_in(key, self.settings.body_timeout_ms),
@@ -187,7 +190,7 @@ impl<S: Socket> Core<S> {
         if instruct.hold.is_none() {
             // There is nothing to wait for.
             self.want_update(key, Priority::Urgent);
-        } else if self.forget_conflicts(key) {
+        } else if self.stream_conflicts(key) {
             self.want_update(key, Priority::Patient);
         }
         self.end_held_if_draining(key, actions);
@@ -215,77 +218,10 @@ impl<S: Socket> Core<S> {
         self.next_request(key, exchange, actions);
     }
 
-    /// Whether the client of a hold that has just begun has missed an item, or its backend has not
-    /// seen it yet: a position is not the last id of its channel. Those last ids are forgotten, so
-    /// that the next try cannot conflict with them again (grip-http.md section 15.3).
-    fn forget_conflicts(&self, key: ConnKey) -> bool {
-        let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
-            return false;
-        };
-        let Some(session) = hold.session() else {
-            return false;
-        };
-        let mut any = false;
-        for (slot, subscription) in (0..).zip(hold.subscriptions.slots()) {
-            let position = session
-                .channel(slot)
-                .and_then(|channel| channel.position.as_deref());
-            if let Some(position) = position
-                && let Some(name) = self.hub.name(subscription.entry)
-            {
-                any |= self.forget_conflict(name, position);
-            }
-        }
-        any
-    }
-
-    fn forget_conflict(&self, channel: &str, position: &str) -> bool {
-        let last_ids = &self.settings.last_ids;
-        let is_conflict = last_ids.conflicts(channel, position);
-        if is_conflict {
-            self.counters.updates.conflicts.add(1);
-            last_ids.forget(channel);
-        }
-        is_conflict
-    }
-
-    /// Whether a response hold that is about to begin conflicts with last ids; these are forgotten.
-    fn conflicts(&self, channels: &[Wanted]) -> bool {
-        let mut any = false;
-        for wanted in channels {
-            if let Some(position) = &wanted.channel.position {
-                any |= self.forget_conflict(&wanted.name, position);
-            }
-        }
-        any
-    }
-
-    /// Makes a request again whose answer would hold with a position that is not the newest.
-    fn ask_again(
-        &mut self,
-        key: ConnKey,
-        mut exchange: Box<Exchange>,
-        instruct: &Instruct,
-        actions: &mut Actions,
-    ) {
-        exchange.positions.clear();
-        for channel in instruct.channels() {
-            if let Some(position) = &channel.prev_id {
-                write_last(&mut exchange.positions, &channel.name, position);
-            }
-        }
-        exchange.retries += 1;
-        exchange.target = 0;
-        exchange.address = 0;
-        exchange.needs_fresh = false;
-        exchange.response = ResponsePhase::Head(Vec::new());
-        self.dispatch(key, exchange, actions);
-    }
-
     fn begin_response_hold(
         &mut self,
         key: ConnKey,
-        exchange: Box<Exchange>,
+        mut exchange: Box<Exchange>,
         mut answer: Answer,
         instruct: &Instruct,
         actions: &mut Actions,
@@ -293,7 +229,8 @@ impl<S: Socket> Core<S> {
         answer.reason.shrink_to_fit();
         answer.fields.shrink_to_fit();
         answer.content.shrink_to_fit();
-        let is_conflict = self.conflicts(&self.channels_of(&exchange, instruct));
+        let wanted = self.channels_of(&exchange, instruct);
+        let is_conflict = self.poll_conflicts(&mut exchange, instruct, &wanted);
         if is_conflict && exchange.retries < RETRIES_AT_ONCE_MAX {
             self.ask_again(key, exchange, instruct, actions);
             return;
@@ -301,18 +238,13 @@ impl<S: Socket> Core<S> {
         let timeout_s = instruct.hold.as_ref().map_or(0, |hold| hold.timeout_s);
         let details = HoldDetails {
             answer,
+            cross_origin: exchange.cross_origin.take(),
             original_url: exchange.original_url.clone(),
             ..HoldDetails::default()
         };
         self.counters.connections.held_long_polls.add(1);
-        self.hold(
-            key,
-            exchange,
-            instruct,
-            HoldKind::Response,
-            details,
-            actions,
-        );
+        let kind = HoldKind::Response;
+        self.hold(key, exchange, (instruct, wanted), kind, details, actions);
         self.schedule_in(key, u64::from(timeout_s) * 1000);
         if is_conflict {
             self.want_update(key, Priority::Patient);
@@ -324,7 +256,7 @@ impl<S: Socket> Core<S> {
         &mut self,
         key: ConnKey,
         mut exchange: Box<Exchange>,
-        instruct: &Instruct,
+        (instruct, wanted): (&Instruct, Vec<Wanted>),
         kind: HoldKind,
         mut details: HoldDetails,
         actions: &mut Actions,
@@ -334,7 +266,6 @@ impl<S: Socket> Core<S> {
         self.log_request(key, &exchange, Outcome::Held);
         details.leftover = std::mem::take(&mut exchange.leftover).into_boxed_slice();
         let mode = mode_of(kind);
-        let wanted = self.channels_of(&exchange, instruct);
         let subscriptions: Vec<Subscription> = (0..)
             .zip(&wanted)
             .map(|(slot, wanted)| self.hub.subscribe(mode, &wanted.name, key, slot))
@@ -503,10 +434,10 @@ impl<S: Socket> Core<S> {
 }
 
 /// A channel to be subscribed to.
-struct Wanted {
+pub(super) struct Wanted {
     /// Full name.
-    name: String,
-    channel: SessionChannel,
+    pub(super) name: String,
+    pub(super) channel: SessionChannel,
 }
 
 const fn mode_of(kind: HoldKind) -> Mode {

@@ -151,7 +151,6 @@ impl<S: Socket> Core<S> {
                 }
                 Some(ResponseForm::Hint) => {
                     self.want_update(key, Priority::Urgent);
-                    return;
                 }
                 Some(ResponseForm::Close | ResponseForm::Refresh) | None => {}
             }

@@ -162,7 +162,7 @@ impl<S: Socket> Core<S> {
         match channel.fit(offer.item) {
             Fit::Known => return Taken::Next,
             Fit::Gap => {
-                self.gap(offer, actions);
+                self.gap(offer);
                 return Taken::Next;
             }
             Fit::Follows => {}
@@ -475,19 +475,14 @@ impl<S: Socket> Core<S> {
     }
 
     /// An item does not follow what the client has: the hold asks for what lies between.
-    fn gap(&mut self, offer: Offer<'_>, actions: &mut Actions) {
+    fn gap(&mut self, offer: Offer<'_>) {
         let conn = offer.to.conn;
-        self.counters.updates.gaps.add(1);
-        let name = self.hub.name(offer.entry).map(Arc::clone);
-        if let Some(name) = name {
-            // Or else the answer that is asked for now would conflict with it.
-            self.settings.last_ids.forget(&name);
-        }
-        let _ = &actions;
-        let Some(session) = self.session_mut(conn) else {
+        let row = self.rows.get(conn);
+        if row.is_some_and(|row| row.flags.is_update_queued) {
             return;
-        };
-        if session.doing == Doing::Resting {
+        }
+        self.counters.updates.gaps.add(1);
+        if let Some(session) = self.session_mut(conn) {
             session.queue.clear();
         }
         self.want_update(conn, Priority::Patient);

@@ -80,7 +80,6 @@ fn failures_of_requests_have_the_texts_of_the_reference() {
     for (failure, text) in [
         (RequestFailure::ConnectionRefused, "connection refused"),
         (RequestFailure::ConnectionTimedOut, "connection timed out"),
-        (RequestFailure::Tls, "tls error"),
         (RequestFailure::Disconnected, "disconnected"),
         (RequestFailure::RequestTimedOut, "request timed out"),
         (RequestFailure::General, "general error"),
