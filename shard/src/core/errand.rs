@@ -142,6 +142,12 @@ impl Errand {
 }
 
 impl<S: Socket> Core<S> {
+    /// Requests for the sake of holds: rows without a connection of their own.
+    #[must_use]
+    pub fn errands(&self) -> usize {
+        self.errands.len()
+    }
+
     /// Sends a hold's request, or lets it share one that is under way. Answers the errand, and
     /// whether it is a new one; `None` if the URL cannot be fetched.
     pub(super) fn begin_errand(

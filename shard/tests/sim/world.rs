@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use config::{Config, RouteTable};
+use proto::grip::Item;
 use shard::core::hub::Mode;
+use shard::core::last_ids::LastIds;
 use shard::core::settings::Listener;
-use shard::core::{Action, Actions, ConnKey, Core, Data, Now, Settings, Socket};
+use shard::core::{Action, Actions, ConnKey, Core, Data, Now, Row, Settings, Socket};
 use shard::counters::ShardCounters;
 
 use crate::wire::{Peer, PeerSide, Wire};
@@ -35,6 +37,14 @@ enum Feedback {
 /// Bytes that one call may add to an outbox that is full already.
 const OUTBOX_SLACK: usize = 32 * 1024;
 
+/// A name that the shard wants to know the addresses of.
+#[derive(Debug)]
+pub(crate) struct Question {
+    key: ConnKey,
+    serial: u32,
+    pub(crate) port: u16,
+}
+
 /// One shard and all it is connected to.
 pub(crate) struct World {
     pub(crate) core: Core<SimSocket>,
@@ -49,6 +59,8 @@ pub(crate) struct World {
     pub(crate) overflowed: Vec<usize>,
     /// Backend wires that were written to, in this order.
     pub(crate) written: Vec<usize>,
+    /// Names that the shard has asked the addresses of, in this order, and for which of its rows.
+    pub(crate) lookups: Vec<(ConnKey, String)>,
     actions: Actions,
     feedback: Vec<Feedback>,
     outbox_max: usize,
@@ -77,13 +89,25 @@ pub(crate) fn table(lines: &str) -> Arc<RouteTable> {
 
 impl World {
     pub(crate) fn new(config: Config, routes: &str) -> Self {
+        Self::one_of(1, config, routes, Arc::default())
+    }
+
+    /// One of several shards, which share the table of last ids.
+    pub(crate) fn one_of(
+        shards: usize,
+        config: Config,
+        routes: &str,
+        last_ids: Arc<LastIds>,
+    ) -> Self {
         let counters = Arc::new(ShardCounters::default());
         let now = Now {
             ms: 10_000,
             unix_s: 1_700_000_000,
         };
         let outbox_max = config.http.outbox_max;
-        let settings = Settings::new(Arc::new(config), vec![Listener { is_ssl: false }], 1);
+        let listeners = vec![Listener { is_ssl: false }];
+        let mut settings = Settings::new(Arc::new(config), listeners, shards);
+        settings.last_ids = last_ids;
         let mut core = Core::new(settings, Arc::clone(&counters), now);
         core.replace_routes(table(routes));
         Self {
@@ -95,6 +119,7 @@ impl World {
             subscribers: BTreeMap::new(),
             overflowed: Vec::new(),
             written: Vec::new(),
+            lookups: Vec::new(),
             actions: Actions::default(),
             feedback: Vec::new(),
             outbox_max,
@@ -175,6 +200,14 @@ impl World {
         self.perform(&[]);
     }
 
+    /// The addresses of the name that was asked for last are there.
+    pub(crate) fn resolved(&mut self, addresses: &[&str]) {
+        let (key, _) = self.lookups[self.lookups.len() - 1];
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        self.core.resolved(key, &addresses, &mut self.actions);
+        self.perform(&[]);
+    }
+
     /// Time passes, and timers fire.
     pub(crate) fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
@@ -191,7 +224,24 @@ impl World {
     pub(crate) fn publish(&mut self, body: &str) {
         let items = proto::grip::parse_publish_body(body.as_bytes()).unwrap();
         let items: Vec<_> = items.into_iter().map(Arc::new).collect();
-        self.core.publish(&items);
+        self.release(&items);
+    }
+
+    /// Items come out of the ring.
+    pub(crate) fn release(&mut self, items: &[Arc<Item>]) {
+        self.core.publish(items);
+    }
+
+    /// A name was looked up; without addresses: in vain.
+    pub(crate) fn resolve(&mut self, place: usize, addresses: &[SocketAddr]) {
+        let question = self.questions.remove(place);
+        let row = self.core.socket(question.key);
+        // The time for the answer may be over.
+        if row.is_some_and(|row| row.serial() == question.serial) {
+            self.core
+                .resolved(question.key, addresses, &mut self.actions);
+            self.perform(&[]);
+        }
     }
 
     /// One slice is delivered; false: nothing was left.
@@ -263,6 +313,19 @@ impl World {
     fn perform_one(&mut self, action: &Action, actions: &Actions, input: &[u8]) {
         if let Action::Connect { conn, address, .. } = action {
             self.connect(*conn, *address);
+            return;
+        }
+        if let Action::Resolve { conn, port, .. } = action {
+            let serial = self.core.socket(*conn).map_or(0, Row::serial);
+            self.questions.push(Question {
+                key: *conn,
+                serial,
+                port: *port,
+            });
+            return;
+        }
+        if let Action::Resolve { conn, host, port } = action {
+            self.lookups.push((*conn, format!("{host}:{port}")));
             return;
         }
         // Rows without a wire are the shard's own requests: they only ever end.
@@ -348,11 +411,11 @@ impl World {
     fn every_row_has_its_connection(&self) {
         // Rows leak or are lost silently otherwise; the count is enough, since each action was
         // checked to name an open one.
-        let open = self.open_wires().count();
+        let open = self.open_wires().count() + self.core.errands();
         assert_eq!(
             self.core.connections(),
-            open,
-            "every row has its connection, every connection its row"
+            open + self.core.errands(),
+            "every row has its connection or is an errand, every connection its row"
         );
     }
 
