@@ -95,7 +95,6 @@ fn warn_of_unserved(table: &RouteTable) {
             ),
             ("sockjs", route.sockjs.is_some()),
             ("session", route.session),
-            ("aco", route.auto_cross_origin),
         ];
         for (what, _) in asks.iter().filter(|(_, is_asked)| *is_asked) {
             log::warn!(

@@ -9,9 +9,7 @@ mod answer;
 mod backend;
 mod client;
 mod conn;
-#[allow(dead_code, reason = "the exchange does not call it yet")]
 mod cors;
-#[allow(dead_code, reason = "the exchange does not call it yet")]
 mod cross_origin;
 mod drain;
 mod errand;
@@ -20,9 +18,8 @@ mod filter;
 mod hold;
 pub mod hub;
 pub mod id_cache;
-pub mod last_ids;
-#[allow(dead_code, unused_imports, reason = "the exchange does not call it yet")]
 mod jsonp;
+pub mod last_ids;
 mod links;
 mod mend;
 mod merge;

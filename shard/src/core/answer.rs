@@ -143,7 +143,11 @@ impl<S: Socket> Core<S> {
             exchange.terms.is_persistent = false;
         }
         self.log_request(key, &exchange, Outcome::Status(refusal.status));
-        self.send_answer(key, &exchange.terms, &Answer::page(refusal), actions);
+        let mut page = Answer::page(refusal);
+        if let Some(cross_origin) = &exchange.cross_origin {
+            page = cross_origin.complete(page);
+        }
+        self.send_answer(key, &exchange.terms, &page, actions);
         self.next_request(key, exchange, actions);
         self.share_failure(followers, refusal, actions);
     }

@@ -8,6 +8,7 @@ use proto::http1::{RequestError, RequestHead, Slots, parse_request};
 use super::actions::{Action, Actions};
 use super::answer::Refusal;
 use super::conn::{ClientTerms, State};
+use super::cross_origin::{Arrival, arrive};
 use super::exchange::Exchange;
 use super::hold::HoldKind;
 use super::rewrite::{RequestContext, store_request};
@@ -248,6 +249,9 @@ impl<S: Socket> Core<S> {
         self.run_urgent(actions);
         self.run_orphans(actions);
         self.run_errands(actions);
+        let gauges = &self.counters.updates;
+        gauges.waiting.set(self.updates.len() as u64);
+        gauges.errands.set(self.errands.len() as u64);
     }
 
     fn settle_clients(&mut self, actions: &mut Actions) {
@@ -333,14 +337,21 @@ impl<S: Socket> Core<S> {
             is_trusted: self.is_trusted(head),
         };
         let route = self.route_of(head, is_ssl);
+        let mut arrival = self.arrive(head, route);
+        exchange.cross_origin = arrival.cross_origin.take();
+        let fields = arrival.fields();
+        let meant = arrival.head(&fields, head);
         if let Some(route) = route {
             self.routes.enter(route);
             exchange.route = route;
-            self.store(key, head, is_ssl, &mut exchange);
+            self.store(key, &meant, is_ssl, &mut exchange);
         }
         if let Err(refusal) = self.begin_upload(&mut exchange, head, rest) {
             self.fail(key, exchange, &refusal, actions);
             return;
+        }
+        if let Some(jsonp) = &arrival.jsonp {
+            exchange.request.bytes.extend_from_slice(jsonp.content());
         }
         if exchange.upload.is_complete() {
             actions.list.push(Action::PauseReading(key));
@@ -348,31 +359,41 @@ impl<S: Socket> Core<S> {
         } else {
             self.schedule_in(key, self.settings.body_idle_timeout_ms);
         }
-        if route.is_none() {
-            self.counters.errors.route_not_found.add(1);
-            self.fail(
-                key,
-                exchange,
-                &Refusal::new(502, "Route not found"),
-                actions,
-            );
-            return;
-        }
-        if head
-            .upgrade
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
-        {
-            exchange.terms.is_persistent = false;
-            let refusal = Refusal::new(501, "WebSockets are not served yet.");
+        if let Some(refusal) = self.refusal(head, route, &arrival) {
+            exchange.terms.is_persistent &= !is_websocket(head);
             self.fail(key, exchange, &refusal, actions);
             return;
         }
-        self.note_original_url(key, head, &mut exchange);
+        self.note_original_url(key, &meant, &mut exchange);
         if self.settings.config.handler.share_all {
             self.dispatch_shared(key, exchange, actions);
         } else {
             self.dispatch(key, exchange, actions);
         }
+    }
+
+    fn arrive(&self, head: &RequestHead<'_, '_>, route: Option<RouteId>) -> Arrival {
+        let local = route.and_then(|route| self.routes.get(route));
+        let is_global = self.settings.config.proxy.auto_cross_origin;
+        arrive(head, local.map(|local| &*local.route), is_global)
+    }
+
+    /// Why a request goes no further than here, if it does not.
+    fn refusal(
+        &self,
+        head: &RequestHead<'_, '_>,
+        route: Option<RouteId>,
+        arrival: &Arrival,
+    ) -> Option<Refusal> {
+        if route.is_none() {
+            self.counters.errors.route_not_found.add(1);
+            return Some(Refusal::new(502, "Route not found"));
+        }
+        if let Some(refusal) = &arrival.refusal {
+            self.counters.errors.bad_request.add(1);
+            return Some(refusal.clone());
+        }
+        is_websocket(head).then(|| Refusal::new(501, "WebSockets are not served yet."))
     }
 
     /// Keeps the client's own URL where the route has put another into the request.
@@ -441,9 +462,7 @@ impl<S: Socket> Core<S> {
         {
             return self.routes.by_id(std::str::from_utf8(id).ok()?, path);
         }
-        let is_ws = head
-            .upgrade
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        let is_ws = is_websocket(head);
         self.routes.find(&RouteQuery {
             host: head.host,
             path,
@@ -606,4 +625,10 @@ impl<S: Socket> Core<S> {
     pub(super) const fn can_chunk(terms: &ClientTerms) -> bool {
         matches!(terms.version, Version::Http11)
     }
+}
+
+/// Whether a request wants to become a WebSocket.
+fn is_websocket(head: &RequestHead<'_, '_>) -> bool {
+    head.upgrade
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
 }

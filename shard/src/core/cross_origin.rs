@@ -6,6 +6,7 @@
 //! goes to the backend like any request, and only its answer is completed.
 
 use config::{Jsonp, JsonpMode, Route};
+use proto::http::Field;
 use proto::http1::RequestHead;
 
 use super::answer::Refusal;
@@ -62,6 +63,26 @@ pub(super) fn arrive(
         cross_origin: Some(Box::new(cross_origin)),
         jsonp,
         refusal,
+    }
+}
+
+impl Arrival {
+    /// The fields of [`Arrival::head`], for its caller to keep.
+    pub(super) fn fields(&self) -> Vec<Field<'_>> {
+        let jsonp = self.jsonp.as_ref();
+        jsonp.map(JsonpRequest::fields).unwrap_or_default()
+    }
+
+    /// The request that is meant by this one of a client's.
+    pub(super) fn head<'a>(
+        &'a self,
+        fields: &'a [Field<'a>],
+        client: &RequestHead<'a, 'a>,
+    ) -> RequestHead<'a, 'a> {
+        match &self.jsonp {
+            Some(jsonp) => jsonp.head(fields, client),
+            None => *client,
+        }
     }
 }
 

@@ -1,21 +1,26 @@
 //! The answer on its way from the backend to the client.
 
+mod plan;
+
 use proto::Parsed;
 use proto::grip::{self, Instruct, InstructError};
-use proto::http1::{BodyReader, BodyStep, Framing, ResponseHead, Slots, encode, parse_response};
+use proto::http1::{BodyReader, BodyStep, ResponseHead, Slots, encode, parse_response};
 
 use super::actions::Actions;
-use super::answer::{FINAL_STATUS_MIN, Refusal, end_head, is_contentless};
+use super::answer::{FINAL_STATUS_MIN, Refusal};
 use super::conn::ClientTerms;
+use super::cross_origin::CrossOrigin;
 use super::exchange::{
     Answer, Collected, Exchange, JsonContext, ReplyFraming, ResponsePhase, StreamStart,
 };
 use super::filter::RequestFailure;
+use super::jsonp::{self, JsonpBody};
 use super::links::has_response_filter;
 use super::request_log::Outcome;
 use super::rewrite::{absolute_url, write_response_fields};
 use super::upload::send_piece;
 use super::{ConnKey, Core, Socket};
+use plan::{Plan, write_start};
 
 /// Content up to this many bytes is copied behind its head, so that both leave in one piece.
 const COPIED_MAX: usize = 16 * 1024;
@@ -87,7 +92,9 @@ impl<S: Socket> Core<S> {
         loop {
             let mut slots = Slots::new();
             let limits = self.settings.response_limits;
-            match parse_response(input.bytes, &mut slots, &limits, exchange.terms.is_head) {
+            // A script may ask for HEAD: what counts is what the backend was asked.
+            let is_head = exchange.request.method() == b"HEAD";
+            match parse_response(input.bytes, &mut slots, &limits, is_head) {
                 Ok(Parsed::NeedMore) => {
                     exchange.response = ResponsePhase::Head(input.bytes.to_vec());
                     self.put_back(key, exchange);
@@ -343,32 +350,38 @@ impl<S: Socket> Core<S> {
         let hold = instruct
             .as_ref()
             .is_some_and(|instruct| instruct.hold.is_some() || instruct.next.is_some());
-        let plan = Plan::new(head, rest.bytes, &exchange.terms, hold, instruct.as_ref());
+        let mut plan = Plan::new(head, rest.bytes, &exchange.terms, hold, instruct.as_ref());
+        let cross_origin = exchange.cross_origin.take();
+        // A script runs when it has ended, so streams are left as they are.
+        let context = cross_origin.as_deref().filter(|_| !hold);
+        let context = context.and_then(CrossOrigin::jsonp);
+        if context.is_some() {
+            plan.become_script(&exchange.terms);
+        }
         let is_mute_hold = hold && plan.framing == ReplyFraming::None && !exchange.terms.is_head;
         if plan.framing == ReplyFraming::UntilClose || is_mute_hold {
             exchange.terms.is_persistent = false;
         }
         let start = actions.scratch.len();
-        write_head(
-            head,
-            &plan,
-            &exchange.terms,
-            instruct.as_ref(),
-            &mut actions.scratch,
-        );
+        let (instruction, out) = (instruct.as_ref(), &mut actions.scratch);
+        let on_top = (cross_origin.as_deref(), context);
+        let jsonp = write_start(head, &plan, &exchange.terms, instruction, on_top, out);
         self.counters
             .bytes
             .client_header_sent
             .add((actions.scratch.len() - start) as u64);
-        self.counters.requests.count_response(plan.status);
+        let told = context.map_or(plan.status, |_| jsonp::STATUS.0);
+        self.counters.requests.count_response(told);
         if !hold {
             self.log_request(key, &exchange, Outcome::Status(plan.status));
         }
         let is_mute = plan.framing == ReplyFraming::None;
+        let is_copying = rest.bytes.len() <= COPIED_MAX || rest.offset.is_none() || jsonp.is_some();
         exchange.response = ResponsePhase::Relay {
             reader: plan.reader,
             framing: plan.framing,
             is_backend_persistent: head.persistent,
+            jsonp,
             hold: instruct.filter(|_| hold).map(|instruct| {
                 Box::new(StreamStart {
                     instruct,
@@ -377,7 +390,6 @@ impl<S: Socket> Core<S> {
                 })
             }),
         };
-        let is_copying = rest.bytes.len() <= COPIED_MAX || rest.offset.is_none();
         let outlet = Outlet {
             key,
             start,
@@ -397,10 +409,14 @@ impl<S: Socket> Core<S> {
         input: Input<'_>,
         actions: &mut Actions,
     ) {
+        let is_script = matches!(
+            &exchange.response,
+            ResponsePhase::Relay { jsonp: Some(_), .. }
+        );
         let outlet = Outlet {
             key,
             start: actions.scratch.len(),
-            is_copying: input.offset.is_none(),
+            is_copying: input.offset.is_none() || is_script,
         };
         self.relay_through(outlet, exchange, input, actions);
     }
@@ -415,6 +431,7 @@ impl<S: Socket> Core<S> {
         let ResponsePhase::Relay {
             reader,
             framing,
+            jsonp,
             hold,
             ..
         } = &mut exchange.response
@@ -431,7 +448,13 @@ impl<S: Socket> Core<S> {
                     bytes.server_content_received.add(len);
                     if framing != ReplyFraming::None {
                         bytes.client_content_sent.add(len);
-                        outlet.piece(input, start..end, framing, actions);
+                        match jsonp {
+                            Some(jsonp) => {
+                                let content = input.bytes.get(start..end).unwrap_or_default();
+                                jsonp.piece(content, &mut actions.scratch);
+                            }
+                            None => outlet.piece(input, start..end, framing, actions),
+                        }
                     }
                     at = end;
                 }
@@ -440,8 +463,12 @@ impl<S: Socket> Core<S> {
                 Err(error) => break Some(Err(error)),
             }
         };
-        if matches!(outcome, Some(Ok(_))) && framing == ReplyFraming::Chunked && !is_held {
-            outlet.last_chunk(actions);
+        if matches!(outcome, Some(Ok(_))) && !is_held {
+            match jsonp.take() {
+                Some(jsonp) => jsonp.end(&mut actions.scratch),
+                None if framing == ReplyFraming::Chunked => outlet.last_chunk(actions),
+                None => {}
+            }
         }
         outlet.flush(actions);
         let key = outlet.key;
@@ -572,14 +599,12 @@ impl<S: Socket> Core<S> {
             ResponsePhase::Relay {
                 reader,
                 framing,
+                jsonp,
                 hold: None,
                 ..
             } => {
-                // Closed instead of framed, by a backend whose content has no other end.
-                if matches!(reader, BodyReader::UntilClose) && framing == ReplyFraming::Chunked {
-                    let start = actions.scratch.len();
-                    actions.scratch.extend_from_slice(encode::LAST_CHUNK);
-                    actions.send_scratch(key, start);
+                if matches!(reader, BodyReader::UntilClose) {
+                    end_content(key, framing, jsonp, actions);
                 }
                 self.next_request(key, exchange, actions);
             }
@@ -648,6 +673,24 @@ impl Outlet {
     }
 }
 
+/// Ends content that was closed instead of framed, by a backend that gives it no other end.
+fn end_content(
+    key: ConnKey,
+    framing: ReplyFraming,
+    jsonp: Option<Box<JsonpBody>>,
+    actions: &mut Actions,
+) {
+    let start = actions.scratch.len();
+    match jsonp {
+        Some(jsonp) => jsonp.end(&mut actions.scratch),
+        None if framing == ReplyFraming::Chunked => {
+            actions.scratch.extend_from_slice(encode::LAST_CHUNK);
+        }
+        None => {}
+    }
+    actions.send_scratch(key, start);
+}
+
 /// The next piece behind `at`, its place counted from the start of `bytes`.
 pub(super) fn next_piece(
     reader: &mut BodyReader,
@@ -665,90 +708,4 @@ pub(super) fn next_piece(
         BodyStep::End { used } => BodyStep::End { used: at + used },
         BodyStep::NeedMore { used } => BodyStep::NeedMore { used: at + used },
     })
-}
-
-/// How a response is framed towards the client.
-struct Plan {
-    status: u16,
-    framing: ReplyFraming,
-    content_len: Option<u64>,
-    reader: BodyReader,
-}
-
-impl Plan {
-    fn new(
-        head: &ResponseHead<'_, '_>,
-        rest: &[u8],
-        terms: &ClientTerms,
-        is_held: bool,
-        instruct: Option<&Instruct>,
-    ) -> Self {
-        let status = instruct
-            .and_then(|instruct| instruct.status.as_ref())
-            .map_or(head.status, |status| status.code);
-        let reader = BodyReader::new(head.framing);
-        let open_end = match terms.version {
-            proto::http::Version::Http11 => ReplyFraming::Chunked,
-            proto::http::Version::Http10 => ReplyFraming::UntilClose,
-        };
-        let plan = |framing, content_len| Self {
-            status,
-            framing,
-            content_len,
-            reader,
-        };
-        if is_contentless(status) {
-            return plan(ReplyFraming::None, None);
-        }
-        if terms.is_head {
-            return plan(ReplyFraming::None, head_content_length(head));
-        }
-        match head.framing {
-            _ if is_held => plan(open_end, None),
-            Framing::None => plan(ReplyFraming::Length, Some(0)),
-            Framing::Length(len) => plan(ReplyFraming::Length, Some(len)),
-            Framing::Chunked => match whole_len(reader, rest) {
-                Some(len) => plan(ReplyFraming::Length, Some(len)),
-                None => plan(open_end, None),
-            },
-            Framing::UntilClose => plan(open_end, None),
-        }
-    }
-}
-
-/// The length that the answer to a GET would have (RFC 9110 section 9.3.2).
-fn head_content_length(head: &ResponseHead<'_, '_>) -> Option<u64> {
-    let value = proto::http::field_value(head.fields, "Content-Length")?;
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// The length of chunked content that is all there.
-fn whole_len(mut reader: BodyReader, rest: &[u8]) -> Option<u64> {
-    let (mut at, mut len) = (0, 0);
-    loop {
-        match next_piece(&mut reader, rest, at).ok()? {
-            BodyStep::Data { start, end } => {
-                len += (end - start) as u64;
-                at = end;
-            }
-            BodyStep::End { .. } => return Some(len),
-            BodyStep::NeedMore { .. } => return None,
-        }
-    }
-}
-
-fn write_head(
-    head: &ResponseHead<'_, '_>,
-    plan: &Plan,
-    terms: &ClientTerms,
-    instruct: Option<&Instruct>,
-    out: &mut Vec<u8>,
-) {
-    match instruct.and_then(|instruct| instruct.status.as_ref()) {
-        Some(status) => encode::status_line(out, terms.version, status.code, &status.reason),
-        None => encode::status_line(out, terms.version, head.status, head.reason),
-    }
-    let keeps = |name: &str| instruct.is_none_or(|instruct| instruct.keeps_field(name));
-    write_response_fields(head.fields, instruct.is_some(), &keeps, out);
-    end_head(out, terms, plan.framing, plan.content_len);
 }

@@ -6,7 +6,7 @@ use proto::http1::encode;
 use super::{Hold, HoldKind};
 use crate::core::actions::Actions;
 use crate::core::answer::{FINAL_STATUS_MIN, Refusal, write_answer};
-use crate::core::conn::{ClientTerms, State};
+use crate::core::conn::State;
 use crate::core::exchange::{Answer, Exchange, Link, ResponsePhase, Upload};
 use crate::core::hub::Subscription;
 use crate::core::{ConnKey, Core, Socket};
@@ -24,25 +24,27 @@ impl<S: Socket> Core<S> {
             return;
         };
         let start = actions.scratch.len();
-        write_item(&mut actions.scratch, &hold, content, filtered);
+        let status = write_item(&mut actions.scratch, &hold, content, filtered);
         self.counters.deliveries.delivered.add(1);
         self.counters
             .deliveries
             .delivered_bytes
             .add((actions.scratch.len() - start) as u64);
-        self.counters.requests.count_response(content.code);
+        self.counters.requests.count_response(status);
         actions.send_scratch(key, start);
         self.release_hold(key, hold, actions);
     }
 
     /// Answers a response hold with what its backend said for this case.
     pub(in crate::core) fn time_out_hold(&mut self, key: ConnKey, actions: &mut Actions) {
-        let State::Held(hold) = self.take_state(key) else {
+        let State::Held(mut hold) = self.take_state(key) else {
             return;
         };
         self.counters.deliveries.holds_timed_out.add(1);
-        if let Some(details) = &hold.details {
-            self.send_answer(key, &hold.terms, &details.answer, actions);
+        if let Some(details) = &mut hold.details {
+            let answer = std::mem::take(&mut details.answer);
+            let answer = hold.complete(answer);
+            self.send_answer(key, &hold.terms, &answer, actions);
         }
         self.release_hold(key, hold, actions);
     }
@@ -57,7 +59,8 @@ impl<S: Socket> Core<S> {
         let State::Held(hold) = self.take_state(key) else {
             return;
         };
-        self.send_answer(key, &hold.terms, &Answer::page(refusal), actions);
+        let page = hold.complete(Answer::page(refusal));
+        self.send_answer(key, &hold.terms, &page, actions);
         self.release_hold(key, hold, actions);
     }
 
@@ -104,6 +107,7 @@ impl<S: Socket> Core<S> {
         self.write_positions(&hold, &mut exchange.positions);
         if let Some(details) = &mut hold.details {
             exchange.original_url = details.original_url.take();
+            exchange.cross_origin = details.cross_origin.take();
         }
         self.routes.enter(exchange.route);
         self.drop_hold(key, hold);
@@ -147,6 +151,15 @@ impl<S: Socket> Core<S> {
 }
 
 impl Hold {
+    /// Completes what ends a response hold.
+    fn complete(&self, answer: Answer) -> Answer {
+        let details = self.details.as_ref();
+        match details.and_then(|details| details.cross_origin.as_ref()) {
+            Some(cross_origin) => cross_origin.complete(answer),
+            None => answer,
+        }
+    }
+
     fn take_leftover(&mut self) -> Vec<u8> {
         self.details
             .as_mut()
@@ -156,8 +169,13 @@ impl Hold {
 }
 
 /// Writes an item's response for one hold: the fields of its own answer, less those that the item
-/// sets itself, then the item's (grip-http.md section 10).
-fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent, filtered: Option<&[u8]>) {
+/// sets itself, then the item's (grip-http.md section 10). Returns the status code.
+fn write_item(
+    out: &mut Vec<u8>,
+    hold: &Hold,
+    content: &ResponseContent,
+    filtered: Option<&[u8]>,
+) -> u16 {
     let own = hold.details.as_ref().map(|details| &details.answer);
     let is_set = |name: &str| {
         content
@@ -201,8 +219,9 @@ fn write_item(out: &mut Vec<u8>, hold: &Hold, content: &ResponseContent, filtere
             answer.content = patch::apply(ops, original).unwrap_or_default();
         }
     }
-    let terms: &ClientTerms = &hold.terms;
-    write_answer(out, terms, &answer);
+    let answer = hold.complete(answer);
+    write_answer(out, &hold.terms, &answer);
+    answer.status
 }
 
 /// The lines of a block of fields, each with its name and with its line end.
