@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Backend, Response, Server, Settings, wait_until};
+use crate::kit::{Backend, Gate, Response, Server, Settings, Wire, wait_until};
 
 /// Pincushion before `backend` with these options on its one route.
 fn with_options(options: &str, backend: &Backend) -> Server {
@@ -252,12 +252,11 @@ fn responses_without_content_are_scripts_too() {
         "HTTP/1.1 304 Same\r\nETag: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ] {
-        let server = with_options("", &Backend::answering(response));
-        assert_eq!(
-            object(&server.client().get("/?callback=f"), "f")["body"],
-            ""
-        );
-        let server = with_options(",jsonp_mode=basic", &Backend::answering(response));
+        let backend = Backend::answering(response);
+        let server = with_options("", &backend);
+        let told = object(&server.client().get("/?callback=f"), "f");
+        assert_eq!(told["body"], "", "{response}");
+        let server = with_options(",jsonp_mode=basic", &backend);
         assert_eq!(argument(&server.client().get("/?callback=f"), "f"), "");
     }
 }
@@ -389,5 +388,92 @@ fn a_retried_long_poll_is_still_a_script() {
     for _ in 0..2 {
         let request = backend.request();
         assert_eq!((request.target(), &*request.body), ("/p", &b"x"[..]));
+    }
+}
+
+/// Pincushion with `share_all`, before a backend that waits at `gate` and then gives `answer`.
+fn sharing(gate: &Gate, answer: &'static str) -> (Server, Backend) {
+    let door = gate.door();
+    let backend = Backend::start(move |visit| {
+        while visit.request().is_some() {
+            door.pass();
+            visit.answer(answer);
+        }
+    });
+    let server = Settings::one_shard()
+        .with("handler", "share_all = true")
+        .route(format!("*,aco {}", backend.target()))
+        .start();
+    (server, backend)
+}
+
+/// Three clients that ask for the same: as a script twice, and from a page of another site.
+fn three_that_share(server: &Server) -> [Wire; 3] {
+    let asks = ["/p?callback=f", "/p?callback=g", "/p"];
+    let clients = asks.map(|target| {
+        let mut client = server.client();
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nOrigin: {target}\r\n\r\n");
+        client.send(head);
+        client
+    });
+    wait_until("all have asked", || {
+        server.metric("pincushion_clients_active") == 3
+    });
+    clients
+}
+
+#[test]
+fn a_shared_answer_is_completed_for_each_who_shares_it() {
+    let gate = Gate::new();
+    let (server, backend) = sharing(&gate, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let [mut f, mut g, mut plain] = three_that_share(&server);
+    gate.open();
+    assert_eq!(object(&f.response(), "f")["body"], "ok");
+    assert_eq!(object(&g.response(), "g")["body"], "ok");
+    let response = plain.response();
+    assert_eq!(response.text(), "ok");
+    let origin = response.head.get("Access-Control-Allow-Origin");
+    assert_eq!(origin, Some("/p"));
+    assert_eq!(backend.request().target(), "/p");
+    assert!(backend.has_no_request());
+}
+
+#[test]
+fn a_shared_hold_ends_for_each_as_it_was_asked_for() {
+    let gate = Gate::new();
+    let hold =
+        "HTTP/1.1 200 OK\r\nGrip-Hold: response\r\nGrip-Channel: c\r\nContent-Length: 0\r\n\r\n";
+    let (server, _backend) = sharing(&gate, hold);
+    let [mut f, mut g, mut plain] = three_that_share(&server);
+    gate.open();
+    wait_until("all are held", || {
+        server.metric("pincushion_held_long_polls") == 3
+    });
+    server.publish_response("c", "item");
+    assert_eq!(object(&f.response(), "f")["body"], "item");
+    assert_eq!(object(&g.response(), "g")["body"], "item");
+    let response = plain.response();
+    assert_eq!(response.text(), "item");
+    let origin = response.head.get("Access-Control-Allow-Origin");
+    assert_eq!(origin, Some("/p"));
+}
+
+#[test]
+fn requests_with_content_in_the_query_are_not_taken_for_the_same() {
+    let gate = Gate::new();
+    let (server, held) = sharing(&gate, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let mut clients = ["a", "b"].map(|content| {
+        let mut client = server.client();
+        client.send(format!(
+            "GET /?callback=f&_body={content} HTTP/1.1\r\nHost: a\r\n\r\n"
+        ));
+        client
+    });
+    let mut seen = [held.request().body, held.request().body];
+    seen.sort();
+    assert_eq!(seen, [b"a", b"b"]);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(object(&client.response(), "f")["code"], 200);
     }
 }

@@ -13,6 +13,7 @@
 )]
 
 mod connections;
+mod cors;
 mod expectations;
 mod failover;
 mod flow;
