@@ -59,8 +59,8 @@ pub(crate) struct World {
     pub(crate) overflowed: Vec<usize>,
     /// Backend wires that were written to, in this order.
     pub(crate) written: Vec<usize>,
-    /// Names that the shard has asked the addresses of, in this order, and for which of its rows.
-    pub(crate) lookups: Vec<(ConnKey, String)>,
+    /// Names that the shard has asked the addresses of, in this order.
+    pub(crate) questions: Vec<Question>,
     actions: Actions,
     feedback: Vec<Feedback>,
     outbox_max: usize,
@@ -119,7 +119,7 @@ impl World {
             subscribers: BTreeMap::new(),
             overflowed: Vec::new(),
             written: Vec::new(),
-            lookups: Vec::new(),
+            questions: Vec::new(),
             actions: Actions::default(),
             feedback: Vec::new(),
             outbox_max,
@@ -197,14 +197,6 @@ impl World {
         w.is_connecting = false;
         let key = w.key;
         self.core.connected(key, is_connected, &mut self.actions);
-        self.perform(&[]);
-    }
-
-    /// The addresses of the name that was asked for last are there.
-    pub(crate) fn resolved(&mut self, addresses: &[&str]) {
-        let (key, _) = self.lookups[self.lookups.len() - 1];
-        let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        self.core.resolved(key, &addresses, &mut self.actions);
         self.perform(&[]);
     }
 
@@ -322,10 +314,6 @@ impl World {
                 serial,
                 port: *port,
             });
-            return;
-        }
-        if let Action::Resolve { conn, host, port } = action {
-            self.lookups.push((*conn, format!("{host}:{port}")));
             return;
         }
         // Rows without a wire are the shard's own requests: they only ever end.

@@ -17,17 +17,19 @@ use crate::core::{ConnKey, Core, Socket};
 const KEEP_ALIVE_JITTER_MS: u64 = 1000;
 
 impl<S: Socket> Core<S> {
-    /// Delivers up to `max` of what was released; answers how many were done. 0: nothing is left.
+    /// Delivers up to `max` of what was released; answers how many were done. 0: nothing is left,
+    /// or with `message_rate` no room to let more wait.
     pub fn deliver(&mut self, max: usize, actions: &mut Actions) -> usize {
         let mut subscribers = std::mem::take(&mut self.slice);
         subscribers.clear();
-        let done = match self.hub.next_slice(max, &mut subscribers) {
-            Some(slice) => {
-                self.delivering = Some(slice.entry);
-                self.deliver_slice(&slice, &subscribers, actions);
-                subscribers.len()
-            }
-            None => 0,
+        let done = if self.limiter.is_some() {
+            self.limit_slice(max, &mut subscribers)
+        } else if let Some(slice) = self.hub.next_slice(max, &mut subscribers) {
+            self.delivering = Some(slice.entry);
+            self.deliver_slice(&slice, &subscribers, actions);
+            subscribers.len()
+        } else {
+            0
         };
         self.slice = subscribers;
         self.settle(actions);
@@ -39,7 +41,7 @@ impl<S: Socket> Core<S> {
         self.delivering = None;
     }
 
-    fn deliver_slice(
+    pub(in crate::core) fn deliver_slice(
         &mut self,
         slice: &Slice<Rc<Group>>,
         to: &[Subscriber],
@@ -151,6 +153,8 @@ impl<S: Socket> Core<S> {
                 }
                 Some(ResponseForm::Hint) => {
                     self.want_update(key, Priority::Urgent);
+                    // What follows is newer than what the hint is about: it must not answer alone.
+                    return;
                 }
                 Some(ResponseForm::Close | ResponseForm::Refresh) | None => {}
             }
