@@ -182,6 +182,10 @@ pub struct Deliveries {
     pub holds_timed_out: Counter,
     /// Keep-alives written to held streams.
     pub keep_alives_sent: Counter,
+    /// Deliveries that wait for `message_rate`.
+    pub limited_waiting: Gauge,
+    /// Deliveries dropped since `message_hwm` was reached.
+    pub limited_dropped: Counter,
 }
 
 /// Holds that ask their backend again, and what it takes to know that they must.
@@ -215,6 +219,10 @@ pub struct Updates {
     pub queue_full: Counter,
     /// Streams that ended because of an error.
     pub streams_broken: Counter,
+    /// Holds that wait for their turn to ask again.
+    pub waiting: Gauge,
+    /// Links and questions under way, and those that wait for room.
+    pub errands: Gauge,
 }
 
 /// Bytes moved, framing not counted: head bytes and content bytes apart.

@@ -60,6 +60,11 @@ pub(super) struct Updates {
 }
 
 impl Updates {
+    /// How many there are, those included that have left since.
+    pub(super) fn len(&self) -> usize {
+        self.urgent.len() + self.patient.len()
+    }
+
     /// When the next step is due.
     pub(super) fn due_ms(&self) -> Option<u64> {
         (!self.patient.is_empty()).then_some(self.due_ms)
