@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use config::{Config, RouteTable, TargetKind, User};
 use shard::core::last_ids::LastIds;
+use shard::core::limiter::DeliveryRate;
 use shard::counters::ShardCounters;
 use shard::io::broadcast::Broadcast;
 use shard::io::bus::{Publisher, Subscriber, bus};
@@ -244,6 +245,7 @@ impl Crew {
         let ready = Arc::new(AtomicBool::new(false));
         let routes = Arc::new(parts.table.clone());
         let last_ids = Arc::new(LastIds::default());
+        let delivery_rate = DeliveryRate::of(&parts.config.handler);
         for ((number, core), bus) in (0..).zip(&parts.places).zip(parts.subscribers) {
             let context = ShardContext {
                 shard: number,
@@ -255,6 +257,7 @@ impl Crew {
                 reports: sender.clone(),
                 demand: Arc::clone(&demand),
                 last_ids: Arc::clone(&last_ids),
+                delivery_rate: delivery_rate.clone(),
                 counters: counters
                     .get(usize::from(number))
                     .cloned()

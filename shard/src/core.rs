@@ -20,6 +20,7 @@ pub mod hub;
 pub mod id_cache;
 mod jsonp;
 pub mod last_ids;
+pub mod limiter;
 mod links;
 mod mend;
 mod merge;
@@ -57,6 +58,7 @@ use conn::{Flags, State};
 use errand::Errands;
 use exchange::Exchange;
 use hub::{Hub, Subscriber};
+use limiter::Limiter;
 use merge::Merges;
 use pages::Pages;
 use pools::{BackendTls, PoolId, Pools};
@@ -116,6 +118,8 @@ pub struct Core<S> {
     rows: Pages<Row<S>>,
     wheel: Wheel,
     hub: Hub<Rc<Group>>,
+    /// Only with `message_rate`.
+    limiter: Option<Box<Limiter>>,
     routes: Routes,
     pools: Pools,
     verifier: Option<Verifier>,
@@ -163,12 +167,16 @@ impl<S: Socket> Core<S> {
             .upstream_key
             .as_ref()
             .and_then(Verifier::new);
+        let rate = settings.delivery_rate.as_ref();
+        let limiter =
+            rate.map(|rate| Box::new(Limiter::new(Arc::clone(rate), &settings.config.handler)));
         Self {
             settings,
             now,
             rows: Pages::default(),
             wheel: Wheel::new(now.ms),
             hub: Hub::new(),
+            limiter,
             routes: Routes::default(),
             pools: Pools::new(limits.0, limits.1),
             verifier,
@@ -324,7 +332,11 @@ impl<S: Socket> Core<S> {
     #[must_use]
     pub fn next_due_ms(&self) -> Option<u64> {
         let timers = self.wheel.next_due_ms();
-        [timers, self.updates.due_ms()].into_iter().flatten().min()
+        let limited = self.limiter.as_ref().and_then(|limiter| limiter.due_ms());
+        [timers, self.updates.due_ms(), limited]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn insert(&mut self, state: State, is_ssl: bool) -> ConnKey {

@@ -158,8 +158,10 @@ impl<S: Socket> Core<S> {
     }
 
     fn release(&mut self, mode: Mode, item: &Arc<Item>) {
+        // The rate counts items.
+        let may_join = self.limiter.is_none();
         let join = |waiting: &mut Rc<Group>| match Rc::get_mut(waiting) {
-            Some(group) if group.has_room(item) => {
+            Some(group) if may_join && group.has_room(item) => {
                 group.len += content_len(item);
                 group.items.push(Arc::clone(item));
                 true
@@ -170,10 +172,18 @@ impl<S: Socket> Core<S> {
         self.hub.release_or_join(mode, &item.channel, join, make);
     }
 
-    /// Groups that are released and not delivered to everyone yet.
+    /// Groups that are released and not delivered to everyone yet; what waits for the rate is not
+    /// counted.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.hub.pending()
+    }
+
+    /// [`Core::deliver`] has something to do.
+    #[must_use]
+    pub fn has_deliveries(&self) -> bool {
+        let limiter = self.limiter.as_ref();
+        self.pending() > 0 && limiter.is_none_or(|limiter| !limiter.is_full())
     }
 }
 

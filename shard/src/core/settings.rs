@@ -6,6 +6,7 @@ use config::Config;
 use proto::http1::HeadLimits;
 
 use super::last_ids::LastIds;
+use super::limiter::DeliveryRate;
 
 /// Where clients come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Settings {
     /// The last id of each channel: one table for all shards and the sequencer. An empty one of
     /// its own at first.
     pub last_ids: Arc<LastIds>,
+    /// `message_rate`, if it is set: one for all shards. One of its own at first.
+    pub delivery_rate: Option<Arc<DeliveryRate>>,
     pub(super) request_limits: HeadLimits,
     pub(super) response_limits: HeadLimits,
     pub(super) header_timeout_ms: u64,
@@ -50,6 +53,7 @@ impl Settings {
             listeners,
             clients_max: http.client_maxconn.div_ceil(shards.max(1)),
             last_ids: Arc::default(),
+            delivery_rate: DeliveryRate::of(&config.handler),
             request_limits: HeadLimits {
                 head_len_max: http.client_buffer_size,
                 fields_max: http.fields_max,

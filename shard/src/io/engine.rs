@@ -158,7 +158,7 @@ impl Engine {
             self.guarded(|engine| engine.reporter.flush(&mut engine.core, now, is_quiet));
         let has_work = self.core.has_runnable()
             || !self.again.is_empty()
-            || self.core.pending() > 0
+            || self.core.has_deliveries()
             || !is_bus_empty;
         Ok(has_work || events + broadcasts + deliveries > 0 || !is_reported)
     }
@@ -234,7 +234,13 @@ impl Engine {
             }
             done += count;
         }
-        done
+        let mut limited = 0;
+        while limited < self.deliveries_per_turn && self.core.deliver_limited(&mut self.actions) {
+            self.perform(&[]);
+            self.core.delivered();
+            limited += 1;
+        }
+        done + limited
     }
 
     /// Waits: first in the shard's own ring, then asleep.

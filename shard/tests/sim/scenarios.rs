@@ -4,6 +4,7 @@ mod backends;
 mod endings;
 mod heads;
 mod holds;
+mod rates;
 mod slow;
 mod timers;
 mod uploads;

@@ -210,6 +210,7 @@ impl World {
         });
         self.core.expire(&mut self.actions);
         self.perform(&[]);
+        self.deliver_limited();
     }
 
     /// Items are released.
@@ -240,7 +241,18 @@ impl World {
     pub(crate) fn deliver(&mut self, max: usize) -> bool {
         let count = self.core.deliver(max, &mut self.actions);
         self.perform(&[]);
+        if count == 0 {
+            self.deliver_limited();
+        }
         count > 0
+    }
+
+    /// What the rate allows is delivered, as at the end of a turn.
+    fn deliver_limited(&mut self) {
+        while self.core.deliver_limited(&mut self.actions) {
+            self.perform(&[]);
+            self.core.delivered();
+        }
     }
 
     pub(crate) fn drain(&mut self, timeout_ms: u64) {

@@ -134,6 +134,9 @@ impl<S: Socket> Core<S> {
             row.flags.is_update_queued = false;
             row.flags.is_update_urgent = false;
         }
+        if let Some(limiter) = &mut self.limiter {
+            limiter.forget(key);
+        }
         for subscription in hold.subscriptions.iter() {
             // The position cannot have changed while earlier subscriptions of this hold were
             // dropped: they are in other entries.

@@ -10,6 +10,7 @@ use crossbeam_channel::Sender;
 
 use super::{Accepting, Engine, OpenListener, Reporter};
 use crate::core::last_ids::LastIds;
+use crate::core::limiter::DeliveryRate;
 use crate::core::settings::Listener;
 use crate::core::{Actions, Core, Now, Settings};
 use crate::counters::ShardCounters;
@@ -51,6 +52,8 @@ pub struct ShardContext {
     pub demand: Arc<StatsDemand>,
     /// The last id of each channel: the sequencer's table.
     pub last_ids: Arc<LastIds>,
+    /// `message_rate`, if it is set: the same for every shard.
+    pub delivery_rate: Option<Arc<DeliveryRate>>,
     /// Its counters, which the control thread reads.
     pub counters: Arc<ShardCounters>,
     /// The process's clock.
@@ -138,6 +141,7 @@ fn start(context: ShardContext) -> Result<Engine, ShardError> {
     };
     let mut settings = Settings::new(Arc::clone(&context.config), kinds, context.shards);
     settings.last_ids = context.last_ids;
+    settings.delivery_rate = context.delivery_rate;
     let mut core = Core::new(settings, Arc::clone(&context.counters), now);
     core.replace_routes(context.routes);
     let handler = &context.config.handler;
