@@ -424,7 +424,7 @@ impl<S: Socket> Core<S> {
                 Some(wanted) if wanted.channel.is_implicit => {}
                 Some(wanted) => wanted.channel = details,
                 None => list.push(Wanted {
-                    name: name,
+                    name,
                     channel: details,
                 }),
             }
