@@ -54,6 +54,13 @@ impl Message {
         values.next().map(|(_, value)| value.as_str())
     }
 
+    /// All values of the fields of this name, in order.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let named = |(n, _): &&(String, String)| n.eq_ignore_ascii_case(name);
+        let fields = self.fields.iter().filter(named);
+        fields.map(|(_, value)| value.as_str()).collect()
+    }
+
     pub(crate) fn status(&self) -> u16 {
         self.start.split(' ').nth(1).unwrap().parse().unwrap()
     }

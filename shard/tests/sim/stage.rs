@@ -28,12 +28,32 @@ pub(crate) fn hold(mode: &str, more: &str) -> String {
     )
 }
 
+/// A backend's answer with these fields and this content.
+pub(crate) fn answer(fields: &str, content: &str) -> String {
+    let len = content.len();
+    format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {len}\r\n\r\n{content}")
+}
+
+/// What a client gets at once from a backend with this answer.
+pub(crate) fn relayed(fields: &str, content: &str) -> Message {
+    let mut world = stage();
+    let (client, _) = world.answered(GET, &answer(fields, content));
+    let responses = world.responses(client);
+    assert_eq!(responses.len(), 1, "{fields}");
+    responses[0].clone()
+}
+
 /// A published item for streams and long-polls of channel `c`.
 pub(crate) fn item(content: &str) -> String {
     format!(
         "{{\"items\":[{{\"channel\":\"c\",\"http-stream\":{{\"content\":\"{content}\"}},\
          \"http-response\":{{\"body\":\"{content}\"}}}}]}}"
     )
+}
+
+/// A published item for long-polls of channel `c`, by its JSON.
+pub(crate) fn response_item(form: &str) -> String {
+    format!("{{\"items\":[{{\"channel\":\"c\",\"http-response\":{form}}}]}}")
 }
 
 /// A published item that is an action.
@@ -82,6 +102,13 @@ impl World {
     pub(crate) fn held(&mut self, request: &str, mode: &str, more: &str) -> (usize, usize) {
         let (client, backend) = self.asking(request);
         self.say(backend, &hold(mode, more));
+        (client, backend)
+    }
+
+    /// A client whose backend has answered.
+    pub(crate) fn answered(&mut self, request: &str, answer: &str) -> (usize, usize) {
+        let (client, backend) = self.asking(request);
+        self.say(backend, answer);
         (client, backend)
     }
 
