@@ -163,14 +163,17 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) {
         let request = &exchange.request;
-        // Content is no part of the identity.
+        // Content is no part of the identity, and what a GRIP proxy is answered is not for others:
+        // it may be instructions.
         let is_plain = request.method() == b"GET" && request.content_len() == 0;
-        if !is_plain || !exchange.upload.is_complete() {
+        if !is_plain || exchange.terms.is_trusted || !exchange.upload.is_complete() {
             self.dispatch(key, exchange, actions);
             return;
         }
         let route: RouteId = exchange.route;
-        let identity = [&route.bytes()[..], request.host(), request.target()].concat();
+        let is_ssl = self.rows.get(key).is_some_and(|row| row.flags.is_ssl);
+        let scheme = if is_ssl { &b" https "[..] } else { b" http " };
+        let identity = [&route.bytes()[..], scheme, request.host(), request.target()].concat();
         self.join_or_lead(key, exchange, Some(identity.into_boxed_slice()), actions);
     }
 
