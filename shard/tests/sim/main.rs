@@ -20,6 +20,7 @@ mod client;
 mod plan;
 mod random;
 mod reader;
+mod reliable;
 mod run;
 mod scenarios;
 mod stage;
@@ -29,6 +30,7 @@ mod world;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use reliable::Life;
 use run::Run;
 
 /// Seeds that every run tries.
@@ -37,23 +39,18 @@ const FIXED_SEEDS: u64 = 100;
 /// Fresh seeds when `SIM_SEEDS` does not say.
 const FRESH_SEEDS: u64 = 200;
 
-/// Says which seed it was when a run fails.
-struct Seed(u64);
+/// Says which seed it was when a run fails, and in which test.
+struct Seed(u64, &'static str);
 
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
-                "this one alone: SIM_SEED={} cargo test -p shard --test sim shards",
-                self.0
+                "this one alone: SIM_SEED={} cargo test -p shard --test sim {}",
+                self.0, self.1
             );
         }
     }
-}
-
-fn live(seed: u64) {
-    let _seed = Seed(seed);
-    Run::new(seed).live();
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -72,8 +69,12 @@ fn fresh_seed() -> u64 {
         << 20
 }
 
-#[test]
-fn shards_keep_their_promises_in_any_order_of_events() {
+/// Lets worlds live, each by its seed.
+fn live_all(test: &'static str, live: fn(u64)) {
+    let live = |seed| {
+        let _seed = Seed(seed, test);
+        live(seed);
+    };
     if let Some(seed) = number("SIM_SEED") {
         live(seed);
         return;
@@ -85,4 +86,14 @@ fn shards_keep_their_promises_in_any_order_of_events() {
     for seed in first..first + number("SIM_SEEDS").unwrap_or(FRESH_SEEDS) {
         live(seed);
     }
+}
+
+#[test]
+fn shards_keep_their_promises_in_any_order_of_events() {
+    live_all("shards", |seed| Run::new(seed).live());
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_in_any_order_of_events() {
+    live_all("nothing_is_lost", |seed| Life::new(seed).live());
 }
