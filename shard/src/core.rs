@@ -242,10 +242,10 @@ impl<S: Socket> Core<S> {
         self.backend_tls(pool).cloned()
     }
 
-    /// Clients have sent requests ahead that [`Core::go_on`] takes up.
+    /// There are requests that [`Core::go_on`] takes up: sent ahead by clients, or made here.
     #[must_use]
     pub fn has_runnable(&self) -> bool {
-        !self.runnable.is_empty() || self.updates.is_runnable()
+        !self.runnable.is_empty() || self.updates.is_runnable() || self.errands.is_runnable()
     }
 
     /// Takes up requests that clients have sent ahead.

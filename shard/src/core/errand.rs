@@ -116,6 +116,11 @@ impl Errands {
         self.under_way + self.waiting.len()
     }
 
+    /// Whether one that waits can be sent.
+    pub(super) fn is_runnable(&self) -> bool {
+        !self.waiting.is_empty() && self.under_way < UNDER_WAY_MAX
+    }
+
     /// Counts anew what is under way; `count`: all there are.
     pub(super) fn recount(&mut self, count: usize) {
         self.under_way = count.saturating_sub(self.waiting.len());
@@ -188,16 +193,13 @@ impl<S: Socket> Core<S> {
         {
             errand.key = key;
         }
-        // Before it is sent: a built-in target answers at once.
         self.set_doing(waiting, doing(key));
         if let Some(identity) = identity {
             self.errands.index.insert(identity, key);
         }
-        if self.errands.under_way >= UNDER_WAY_MAX {
-            self.errands.waiting.push_back(key);
-        } else {
-            self.send_errand(key, actions);
-        }
+        // Never sent from here: one that fails at once leads to the next, a call within a call for
+        // each item that waits.
+        self.errands.waiting.push_back(key);
         Some((key, true))
     }
 
@@ -286,6 +288,12 @@ impl<S: Socket> Core<S> {
     }
 
     fn send_errand(&mut self, key: ConnKey, actions: &mut Actions) {
+        let is_errand = self.rows.get(key).is_some_and(
+            |row| matches!(&row.state, State::Exchange(exchange) if exchange.errand.is_some()),
+        );
+        if !is_errand {
+            return;
+        }
         let State::Exchange(exchange) = self.take_state(key) else {
             return;
         };
@@ -313,6 +321,10 @@ impl<S: Socket> Core<S> {
         let Some(errand) = exchange.errand.as_deref_mut() else {
             return;
         };
+        // It may wait already, for an earlier hold of the same client.
+        if holder.is_none_or(|holder| errand.holders.contains(&holder)) {
+            return;
+        }
         errand.holders.extend(holder);
         if matches!(errand.purpose, Purpose::Next)
             && errand.has_begun
@@ -475,7 +487,7 @@ impl<S: Socket> Core<S> {
                     let (url, status) = (&errand.url, errand.status.unwrap_or_default());
                     log::warn!("gone link {url}: bad answer, code={status}");
                 }
-                self.gone_told(retry, actions);
+                self.gone_told(retry, Some(errand.key), actions);
             }
             Purpose::Ask { filter, at } => {
                 let status = errand.status.unwrap_or_default();
@@ -505,7 +517,7 @@ impl<S: Socket> Core<S> {
             Purpose::Next => self.next_failed(&errand, actions),
             Purpose::Gone { retry } => {
                 log::warn!("gone link {}: {failure}", errand.url);
-                self.gone_told(retry, actions);
+                self.gone_told(retry, Some(errand.key), actions);
             }
             Purpose::Ask { at, .. } => {
                 self.asked(&errand, at, &Err(FilterError::Request(failure)), actions);

@@ -40,12 +40,12 @@ impl<S: Socket> Core<S> {
             return end_ms;
         }
         if let Some(periods) = self.periods.get_mut(url) {
-            match periods
-                .iter_mut()
-                .find(|(timeout, _)| *timeout == timeout_ms)
-            {
-                Some((_, running)) if *running > now_ms => return *running,
-                Some((_, over)) => *over = end_ms,
+            let is_same = |(timeout, end): &&(u32, u64)| *timeout == timeout_ms && *end > now_ms;
+            if let Some((_, running)) = periods.iter().find(is_same) {
+                return *running;
+            }
+            match periods.iter_mut().find(|(_, end)| *end <= now_ms) {
+                Some(over) => *over = (timeout_ms, end_ms),
                 None => periods.push((timeout_ms, end_ms)),
             }
             return end_ms;
@@ -227,12 +227,12 @@ impl<S: Socket> Core<S> {
 
     /// Fetched content is complete: the holds go by its instructions.
     pub(super) fn next_done(&mut self, errand: &mut Errand, actions: &mut Actions) {
-        if let Some(filter) = errand.response_filter.take() {
-            if let Err(error) = filter.end() {
-                let why = format!("filter error: {error}");
-                self.break_holders(errand, &why, actions);
-                return;
-            }
+        if let Some(filter) = errand.response_filter.take()
+            && let Err(error) = filter.end()
+        {
+            let why = format!("filter error: {error}");
+            self.break_holders(errand, &why, actions);
+            return;
         }
         let Some(instruct) = errand.instruct.take() else {
             return;
@@ -357,7 +357,7 @@ impl<S: Socket> Core<S> {
         let retry = Some((key, serial));
         let client_url = client_url.unwrap_or_default();
         if !self.post_gone(route, target, &client_url, &url, retry, actions) {
-            self.gone_told(retry, actions);
+            self.gone_told(retry, None, actions);
         }
         true
     }
@@ -388,17 +388,27 @@ impl<S: Socket> Core<S> {
         begun.is_some()
     }
 
-    /// A gone link was told; a long-poll that waited for that asks again.
-    pub(super) fn gone_told(&mut self, retry: Option<(ConnKey, u32)>, actions: &mut Actions) {
+    /// A gone link was told, by this errand; a long-poll that waited for that asks again.
+    pub(super) fn gone_told(
+        &mut self,
+        retry: Option<(ConnKey, u32)>,
+        errand: Option<ConnKey>,
+        actions: &mut Actions,
+    ) {
         let Some((key, serial)) = retry else {
             return;
         };
         if self.rows.get(key).is_none_or(|row| row.serial != serial) {
             return;
         }
-        if let Some(session) = self.session_mut(key) {
-            session.doing = Doing::Resting;
-        }
+        // Its time may have been over before, and the next poll of this client be held by now.
+        let waiting = self
+            .session_mut(key)
+            .filter(|session| session.errand() == errand);
+        let Some(session) = waiting else {
+            return;
+        };
+        session.doing = Doing::Resting;
         if self.retry_merged(key, actions) == Turn::Stuck {
             self.want_update(key, Priority::Urgent);
         }

@@ -2,13 +2,17 @@
 
 mod backends;
 mod endings;
+mod gone;
 mod heads;
 mod holds;
 mod instruct_fields;
 mod instructs;
 mod json_instructs;
+mod links;
 mod long_polls;
+mod positions;
 mod rates;
 mod slow;
+mod streams;
 mod timers;
 mod uploads;

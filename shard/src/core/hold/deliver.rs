@@ -287,15 +287,18 @@ impl<S: Socket> Core<S> {
             .details
             .as_ref()
             .and_then(|details| details.keep_alive.as_ref());
+        let session = hold.session();
+        // Content is being fetched for it: the keep-alive rests until it is all there.
+        let rests = session.is_some_and(|session| session.keep_alive_due_ms == u64::MAX);
         match (
             hold.kind,
             keep_alive.map(|keep_alive| keep_alive.timeout_ms),
         ) {
             // Its timer was never for anything else than its timeout.
             (HoldKind::Response, _) => {}
-            (_, Some(ms)) => self.schedule_keep_alive(key, ms),
-            (_, None) if hold.session().is_some() => self.arm_hold(key),
-            (_, None) => self.wheel.cancel(&mut self.rows, key),
+            (_, Some(ms)) if !rests => self.schedule_keep_alive(key, ms),
+            (_, Some(_) | None) if session.is_some() => self.arm_hold(key),
+            (_, Some(_) | None) => self.wheel.cancel(&mut self.rows, key),
         }
     }
 }

@@ -134,10 +134,13 @@ impl<S: Socket> Core<S> {
             let fits = session
                 .channel(queued.slot)
                 .is_some_and(|channel| channel.fit(&queued.item) == Fit::Follows);
-            let is_skipping = session.is_skipping && !fits;
-            session.is_skipping = is_skipping;
-            if is_skipping || !hold.subscriptions.is_for(queued.slot, queued.entry) {
+            let is_skipped = session.is_skipping && !fits;
+            // Of a channel that was given up: it says nothing about the position of another one.
+            if !hold.subscriptions.is_for(queued.slot, queued.entry) || is_skipped {
                 continue;
+            }
+            if let Some(session) = hold.session_mut() {
+                session.is_skipping = false;
             }
             let offer = Offer {
                 to: Subscriber {
@@ -427,7 +430,8 @@ impl<S: Socket> Core<S> {
             }
             Some(ResponseForm::Hint) => {
                 self.want_update(offer.to.conn, Priority::Urgent);
-                Taken::Next
+                // What follows is newer than what the hint is about: it must not answer alone.
+                Taken::Over
             }
             Some(ResponseForm::Close | ResponseForm::Refresh) | None => {
                 self.advance(offer);
