@@ -270,7 +270,8 @@ impl Crew {
         }
         // The control thread ends when all shards have dropped theirs.
         drop((sender, serving));
-        let stats = zeromq::start(&parts.config, demand).map_err(|error| error.to_string())?;
+        let zeromq =
+            zeromq::start(&parts.config, demand, parts.clock).map_err(|error| error.to_string())?;
         let context = ControlContext {
             routes: RoutesWatch::start(Arc::clone(&parts.config), parts.table)
                 .map_err(|error| format!("cannot start a thread: {error}"))?,
@@ -282,7 +283,7 @@ impl Crew {
             commands: parts.commands,
             listener: parts.outside.control,
             metrics_listener: parts.outside.metrics,
-            stats: stats.map(|(sender, _)| sender),
+            zeromq: zeromq.map(|(zeromq, _)| zeromq),
             clock: parts.clock,
             ready: Arc::clone(&ready),
         };

@@ -148,6 +148,9 @@ pub struct Zmq {
     pub command: Option<String>,
     /// `stats`: statistics are published there. Default `ipc://{run_dir}/pincushion-stats`.
     pub stats: Option<String>,
+    /// `ipc_file_mode`: permissions of the files of `ipc://` endpoints, written in octal. Default:
+    /// as the umask says.
+    pub ipc_file_mode: Option<u32>,
 }
 
 /// What [`Config::embedded`] must know about whoever started the process.
@@ -266,6 +269,7 @@ impl Zmq {
             sub_connect: false,
             command: Some("tcp://127.0.0.1:5563".to_owned()),
             stats: Some("ipc://{run_dir}/pincushion-stats".to_owned()),
+            ipc_file_mode: None,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod broadcast;
 pub mod bus;
 pub mod clock;
+pub mod conn_check;
 pub mod control;
 pub mod engine;
 mod lookup;

@@ -100,12 +100,7 @@ fn http(section: &mut Section<'_, '_, '_>, config: &mut Config) {
     section.list("local_listen", &mut http.local_listen, |text| {
         folder(&base_dir, text)
     });
-    section.parsed("local_mode", &mut http.local_mode, |text| match text {
-        "" => Ok(None),
-        _ => octal_mode(text)
-            .map(Some)
-            .ok_or("expected octal permissions such as \"660\""),
-    });
+    section.parsed("local_mode", &mut http.local_mode, optional_mode);
     section.parsed("cert_dir", &mut http.cert_dir, |text| {
         Ok::<_, String>(optional_path(&base_dir, text))
     });
@@ -205,6 +200,17 @@ fn zmq(section: &mut Section<'_, '_, '_>, config: &mut Config) {
     section.flag("sub_connect", &mut zmq.sub_connect);
     section.parsed("command", &mut zmq.command, optional_spec);
     section.parsed("stats", &mut zmq.stats, optional_spec);
+    section.parsed("ipc_file_mode", &mut zmq.ipc_file_mode, optional_mode);
+}
+
+/// Permissions; an empty text leaves them to the umask.
+fn optional_mode(text: &str) -> Result<Option<u32>, &'static str> {
+    match text {
+        "" => Ok(None),
+        _ => octal_mode(text)
+            .map(Some)
+            .ok_or("expected octal permissions such as \"660\""),
+    }
 }
 
 /// `[proxy]`.

@@ -271,6 +271,10 @@ fn mistakes_about_control_and_zeromq_are_told() {
             "[control] listen: expected PORT",
         ),
         (
+            "[zmq]\nipc_file_mode = \"999\"",
+            "[zmq] ipc_file_mode: expected octal permissions",
+        ),
+        (
             "[zmq]\npull = \"127.0.0.1:1\"",
             "[zmq] pull: expected tcp://ADDRESS:PORT",
         ),

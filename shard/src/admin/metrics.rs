@@ -32,6 +32,34 @@ pub struct ControlNumbers {
     pub first_updates_refused: u64,
     /// Doubles and order.
     pub order: OrderNumbers,
+    /// What comes over ZeroMQ.
+    pub zeromq: ZeroMqNumbers,
+}
+
+/// What comes over ZeroMQ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ZeroMqNumbers {
+    /// Over PULL.
+    pub pull: InputNumbers,
+    /// Over SUB.
+    pub sub: InputNumbers,
+    /// Channels subscribed to at publishers.
+    pub subscriptions: u64,
+    /// Commands taken.
+    pub commands: u64,
+    /// Commands refused.
+    pub commands_refused: u64,
+}
+
+/// What comes over one socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InputNumbers {
+    /// Items.
+    pub received: u64,
+    /// Messages that were no item.
+    pub malformed: u64,
+    /// Times reading was put off.
+    pub paused: u64,
 }
 
 /// What became of items that carry ids.
@@ -222,6 +250,15 @@ const OURS: &[Metric] = &[
     control("pincushion_waits_ended_early_total", COUNTER, "Items released before their wait was over for want of room", |c| c.order.waits_ended_early),
     control("pincushion_waits_refused_full_total", COUNTER, "Items dropped since too many waited on their channel", |c| c.order.dropped_full),
     control("pincushion_waits_refused_rival_total", COUNTER, "Items dropped since one with the same prev-id waited", |c| c.order.dropped_rival),
+    control("pincushion_zmq_pull_items_total", COUNTER, "Items received over ZeroMQ PULL", |c| c.zeromq.pull.received),
+    control("pincushion_zmq_pull_malformed_total", COUNTER, "Messages over ZeroMQ PULL that were no item", |c| c.zeromq.pull.malformed),
+    control("pincushion_zmq_pull_paused_total", COUNTER, "Times ZeroMQ PULL was not read since the shards did not keep up", |c| c.zeromq.pull.paused),
+    control("pincushion_zmq_sub_items_total", COUNTER, "Items received over ZeroMQ SUB", |c| c.zeromq.sub.received),
+    control("pincushion_zmq_sub_malformed_total", COUNTER, "Messages over ZeroMQ SUB that were no item", |c| c.zeromq.sub.malformed),
+    control("pincushion_zmq_sub_paused_total", COUNTER, "Times ZeroMQ SUB was not read since the shards did not keep up", |c| c.zeromq.sub.paused),
+    control("pincushion_zmq_subscriptions", GAUGE, "Channels subscribed to at publishers", |c| c.zeromq.subscriptions),
+    control("pincushion_zmq_commands_total", COUNTER, "Commands received", |c| c.zeromq.commands),
+    control("pincushion_zmq_commands_refused_total", COUNTER, "Commands that were wrong, unknown or could not be done", |c| c.zeromq.commands_refused),
     control("pincushion_stats_dropped_total", COUNTER, "Stats packets dropped", |c| c.stats_dropped),
     control("pincushion_control_connections", GAUGE, "Connections to the control port", |c| c.control_connections),
 ];

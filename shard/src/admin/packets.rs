@@ -8,6 +8,7 @@ use config::StatsFormat;
 use self::writer::Packet;
 use super::interest::{Notice, NoticeKind};
 use crate::core::hub::Mode;
+use crate::io::conn_check::ConnectionId;
 use crate::io::reports::{ConnectionEvent, ConnectionKind};
 
 /// What all packets of a process have in common.
@@ -76,7 +77,7 @@ impl Packets {
     #[must_use]
     pub fn connection<'a>(&'a self, event: &'a ConnectionEvent) -> Vec<u8> {
         let mut packet = self.packet("conn");
-        let name = |id: u64| format!("{}:{id:x}", self.from);
+        let name = |id: ConnectionId| format!("{}:{id}", self.from);
         match event {
             ConnectionEvent::Opened(seen) | ConnectionEvent::Refreshed(seen) => {
                 packet.text("id", name(seen.id));

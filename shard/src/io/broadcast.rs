@@ -5,6 +5,8 @@ use std::sync::Arc;
 use config::RouteTable;
 use proto::grip::Item;
 
+use super::conn_check::ConnectionCheck;
+
 /// One entry of the broadcast ring; cheap to clone, since each shard reads its own copy.
 #[derive(Debug, Clone)]
 pub enum Broadcast {
@@ -23,4 +25,6 @@ pub enum Broadcast {
     /// Let every held HTTP connection of these channels catch up: they got their first subscriber
     /// a moment ago (grip-http.md section 16 of the behaviour reference).
     Update(Arc<[Arc<str>]>),
+    /// Say which of these connections are alive.
+    Check(Arc<ConnectionCheck>),
 }

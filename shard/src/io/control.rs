@@ -12,6 +12,8 @@
 //! | `api` | performs what a request wants |
 //! | `publish` | the way of items into the broadcast ring |
 //! | `order` | doubles dropped, items put in order |
+//! | `inbox` | items and commands that come over ZeroMQ |
+//! | `upstream` | what publishers are told is listened to |
 //! | `firsts` | channels with a first subscriber, whose holds catch up |
 //! | `listen` | what the shards report |
 //! | `state` | what the tasks share |
@@ -22,6 +24,7 @@ mod answer;
 mod api;
 mod exchange;
 mod firsts;
+mod inbox;
 mod input;
 mod listen;
 mod order;
@@ -33,6 +36,7 @@ mod server;
 mod state;
 mod stats;
 mod tick;
+mod upstream;
 
 use std::cell::Cell;
 use std::net::TcpListener;
@@ -52,7 +56,7 @@ use super::bus::Publisher;
 use super::clock::Clock;
 use super::reports::Report;
 use super::routes_watch::RoutesWatch;
-use super::zeromq::StatsSender;
+use super::zeromq::ZeroMq;
 use crate::core::last_ids::LastIds;
 use crate::counters::ShardCounters;
 
@@ -91,8 +95,8 @@ pub struct ControlContext {
     pub listener: Option<TcpListener>,
     /// The port with nothing but metrics.
     pub metrics_listener: Option<TcpListener>,
-    /// The way to stats listeners, when stats are on.
-    pub stats: Option<StatsSender>,
+    /// The ZeroMQ thread, when anything of it is on.
+    pub zeromq: Option<ZeroMq>,
     /// The thread that looks at the routes.
     pub routes: RoutesWatch,
     /// The process's clock.
@@ -131,6 +135,13 @@ pub async fn run(context: ControlContext) -> std::io::Result<()> {
             tasks.push(glommio::spawn_local(server.run(Rc::clone(&control))));
         }
     }
+    let (items, commands) = (Rc::clone(&control), Rc::clone(&control));
+    tasks.push(glommio::spawn_local(async move {
+        complain("items", inbox::take_items(items).await);
+    }));
+    tasks.push(glommio::spawn_local(async move {
+        complain("commands", inbox::take_commands(commands).await);
+    }));
     let is_over = Rc::new(Cell::new(false));
     let (ticks, is_told) = (Rc::clone(&control), Rc::clone(&is_over));
     tasks.push(glommio::spawn_local(async move {
@@ -142,6 +153,13 @@ pub async fn run(context: ControlContext) -> std::io::Result<()> {
         task.cancel().await;
     }
     Ok(())
+}
+
+/// Says that something is served no longer.
+fn complain(what: &str, ended: std::io::Result<()>) {
+    if let Err(error) = ended {
+        log::error!("{what} are no longer taken from ZeroMQ: {error}");
+    }
 }
 
 fn listener(from: &Option<TcpListener>) -> std::io::Result<Option<TcpListener>> {

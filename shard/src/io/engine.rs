@@ -189,6 +189,7 @@ impl Engine {
                 Broadcast::Drain { timeout_ms } => self.begin_drain(timeout_ms),
                 Broadcast::Recover => self.core.recover(),
                 Broadcast::Update(channels) => self.core.update_channels(&channels),
+                Broadcast::Check(check) => self.reporter.check(&check, &self.core),
             }
         }
         (taken, false)

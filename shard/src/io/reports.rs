@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::conn_check::ConnectionId;
 use crate::core::hub::Mode;
 
 /// Reports that may wait for the control thread, over all shards. A shard whose report does not
@@ -66,8 +67,8 @@ pub enum ConnectionEvent {
     Refreshed(ConnectionSeen),
     /// A connection went.
     Closed {
-        /// The number it was opened with.
-        id: u64,
+        /// The id it was opened with.
+        id: ConnectionId,
         /// Id of its route, when the route has an explicit one.
         route: Option<Arc<str>>,
     },
@@ -77,7 +78,7 @@ pub enum ConnectionEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionSeen {
     /// Unique within the process for as long as it runs.
-    pub id: u64,
+    pub id: ConnectionId,
     /// What kind it is.
     pub kind: ConnectionKind,
     /// The logical address of the client (after `X-Forwarded-For` rules); `None` for local

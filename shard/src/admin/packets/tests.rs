@@ -9,6 +9,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::io::reports::ConnectionSeen;
 
+const ID: ConnectionId = ConnectionId {
+    shard: 0,
+    key: 31,
+    serial: 2,
+};
+
 fn packets(stats_format: StatsFormat) -> Packets {
     let handler = config::Handler {
         stats_format,
@@ -37,7 +43,7 @@ fn notice(kind: NoticeKind) -> Notice {
 
 fn seen() -> ConnectionSeen {
     ConnectionSeen {
-        id: 31,
+        id: ID,
         kind: ConnectionKind::Http,
         peer: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         is_ssl: false,
@@ -89,15 +95,15 @@ fn connections_are_named_after_the_process() {
     let packets = packets(StatsFormat::Json);
     let opened = read_json(&packets.connection(&ConnectionEvent::Opened(seen())));
     let expected = json!({
-        "from": "p_1", "id": "p_1:1f", "peer-address": "127.0.0.1", "route": "r", "ttl": 120,
+        "from": "p_1", "id": "p_1:0-1f-2", "peer-address": "127.0.0.1", "route": "r", "ttl": 120,
         "type": "http",
     });
     assert_eq!(opened, ("conn".to_owned(), expected));
     let closed = packets.connection(&ConnectionEvent::Closed {
-        id: 31,
+        id: ID,
         route: None,
     });
-    let expected = json!({"from": "p_1", "id": "p_1:1f", "unavailable": true});
+    let expected = json!({"from": "p_1", "id": "p_1:0-1f-2", "unavailable": true});
     assert_eq!(read_json(&closed).1, expected);
 }
 

@@ -3,7 +3,8 @@
 use crossbeam_channel::TryRecvError;
 
 use super::state::Control;
-use crate::admin::interest::{Notice, NoticeKind};
+use super::upstream::Upstream;
+use crate::admin::interest::{Interest, Notice, NoticeKind};
 use crate::io::reports::SubscriptionChange;
 
 /// Reports taken at once.
@@ -40,6 +41,7 @@ impl Control {
             }
             drop(stats);
             self.tell(&mut notices);
+            self.tell_publishers();
         }
         Taken::More
     }
@@ -48,9 +50,41 @@ impl Control {
     fn book(&self, now_ms: u64, changes: &[SubscriptionChange], notices: &mut Vec<Notice>) {
         let mut interest = self.interest.borrow_mut();
         let mut firsts = self.firsts.borrow_mut();
+        let mut upstream = self.upstream.borrow_mut();
         for change in changes {
+            let told = notices.len();
             if interest.apply(now_ms, change, notices) {
                 firsts.add(now_ms, &change.channel);
+                upstream.note(&change.channel, true);
+            }
+            let new = notices.get(told..).unwrap_or_default();
+            note_gone(new, &interest, &mut upstream);
+        }
+    }
+
+    /// Ends channels whose time has come, at most `max`; answers whether there are more.
+    pub(super) fn expire_interest(
+        &self,
+        now_ms: u64,
+        max: usize,
+        notices: &mut Vec<Notice>,
+    ) -> bool {
+        let mut interest = self.interest.borrow_mut();
+        let more = interest.expire(now_ms, max, notices);
+        note_gone(notices, &interest, &mut self.upstream.borrow_mut());
+        more
+    }
+
+    /// Tells publishers what has changed; what finds no room waits for the next tick.
+    pub(super) fn tell_publishers(&self) {
+        let Some(link) = &self.link else {
+            return;
+        };
+        let mut upstream = self.upstream.borrow_mut();
+        while let Some(changes) = upstream.take() {
+            if let Err(changes) = link.tell(changes) {
+                upstream.put_back(changes);
+                return;
             }
         }
     }
@@ -69,5 +103,16 @@ impl Control {
                 order.forget(&notice.channel);
             }
         }
+    }
+}
+
+/// Notes channels that have just ended in their last mode. Only in response mode do they linger, so
+/// none ends in two modes at once.
+fn note_gone(notices: &[Notice], interest: &Interest, upstream: &mut Upstream) {
+    let gone = notices
+        .iter()
+        .filter(|notice| notice.kind == NoticeKind::Gone);
+    for notice in gone.filter(|notice| !interest.is_known(&notice.channel)) {
+        upstream.note(&notice.channel, false);
     }
 }

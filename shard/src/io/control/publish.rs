@@ -88,13 +88,26 @@ impl Control {
             self.count(|counts| counts.publishes_refused += 1);
             return Err(Refusal::Overloaded);
         }
+        self.publish_now(items);
+        Ok(())
+    }
+
+    /// Publishes items of somebody who is told nothing, and who is held back for as long as this
+    /// takes.
+    pub(super) async fn publish_in_time(&self, items: Vec<Item>) {
+        if self.room(None).await {
+            self.publish_now(items);
+        }
+    }
+
+    /// Publishes items. There must be [room](Self::room).
+    fn publish_now(&self, items: Vec<Item>) {
         let released = if self.order.borrow().concerns(&items) {
             self.arrange(items).into()
         } else {
             items.into_iter().map(Arc::new).collect()
         };
         self.release(released);
-        Ok(())
     }
 
     /// Releases items that have waited long enough for those before them. At most one call at a
@@ -163,7 +176,7 @@ impl Control {
 
     /// Waits for room in the ring, behind everyone who waits already. False: there was none for
     /// `wait_max_ms`. The room is there until the caller awaits something.
-    async fn room(&self, wait_max_ms: Option<u64>) -> bool {
+    pub(super) async fn room(&self, wait_max_ms: Option<u64>) -> bool {
         if self.gate.len() == 0 && self.publisher.borrow().has_room() {
             return true;
         }
@@ -182,7 +195,7 @@ impl Control {
     }
 
     /// Wakes at once: a wake costs a system call only for a shard that sleeps, and only once.
-    fn put(&self, message: Broadcast) {
+    pub(super) fn put(&self, message: Broadcast) {
         let mut publisher = self.publisher.borrow_mut();
         let is_put = publisher.try_publish(message).is_ok();
         debug_assert!(is_put, "there was room and nobody else publishes");

@@ -296,6 +296,15 @@ impl Socket {
         }
     }
 
+    /// Waits until something can be read, and reads nothing: for what is no socket. May answer
+    /// once too often.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.wait(None, |slot| &mut slot.is_readable).await
+    }
+
     /// Writes all of it.
     ///
     /// # Errors

@@ -14,10 +14,11 @@ use super::order::Order;
 use super::publish::Gate;
 use super::reactor::Reactor;
 use super::stats::Stats;
+use super::upstream::Upstream;
 use super::{ControlCommand, ControlContext};
 use crate::admin::health::Phase;
 use crate::admin::interest::{Interest, InterestSettings};
-use crate::admin::metrics::{self, ControlNumbers};
+use crate::admin::metrics::{self, ControlNumbers, InputNumbers, ZeroMqNumbers};
 use crate::admin::totals::{Minutes, Reporter, Snapshot, Totals};
 use crate::counters::ShardCounters;
 use crate::io::broadcast::Broadcast;
@@ -25,6 +26,7 @@ use crate::io::bus::Publisher;
 use crate::io::clock::Clock;
 use crate::io::reports::Report;
 use crate::io::routes_watch::RoutesWatch;
+use crate::io::zeromq::{InputCounters, Link};
 
 /// The control thread's state.
 pub(super) struct Control {
@@ -48,6 +50,9 @@ pub(super) struct Control {
     pub(super) reporter: RefCell<Reporter>,
     pub(super) minutes: Cell<Minutes>,
     pub(super) counts: Cell<Counts>,
+    /// Items and commands that come over ZeroMQ.
+    pub(super) link: Option<Link>,
+    pub(super) upstream: RefCell<Upstream>,
     counters: Vec<Arc<ShardCounters>>,
     ready: Arc<AtomicBool>,
     is_draining: Cell<bool>,
@@ -80,14 +85,21 @@ impl Control {
             linger_ms: u64::from(handler.subscription_linger_s) * SECOND_MS,
             ttl_ms: u64::from(handler.stats_subscription_ttl_s) * SECOND_MS,
         };
+        let (stats, link) = match context.zeromq {
+            Some(zeromq) => (zeromq.stats, Some(zeromq.link)),
+            None => (None, None),
+        };
+        let subscribes = link.as_ref().is_some_and(Link::subscribes);
         Self {
             reactor,
+            link,
+            upstream: RefCell::new(Upstream::new(subscribes)),
             order: RefCell::new(Order::new(handler, context.last_ids)),
             is_expiring: Cell::new(false),
             interest: RefCell::new(Interest::new(settings, now_ms)),
             firsts: RefCell::new(Firsts::new(handler)),
             is_updating: Cell::new(false),
-            stats: RefCell::new(Stats::new(handler, context.stats)),
+            stats: RefCell::new(Stats::new(handler, stats)),
             reporter: RefCell::new(Reporter::new(now_ms)),
             minutes: Cell::new(Minutes::new(now_ms)),
             config: context.config,
@@ -124,6 +136,11 @@ impl Control {
     /// The shards' counters, added up.
     pub(super) fn totals(&self) -> Totals {
         Totals::of(&self.counters)
+    }
+
+    /// How many shards there are.
+    pub(super) const fn shards(&self) -> usize {
+        self.counters.len()
     }
 
     /// Changes what the control thread itself counts.
@@ -163,6 +180,7 @@ impl Control {
             first_updates: firsts.updated,
             first_updates_refused: firsts.refused,
             order: self.order.borrow().numbers(),
+            zeromq: self.zeromq_numbers(),
         };
         let mut out = String::with_capacity(METRICS_LEN_EXPECTED);
         metrics::render(
@@ -172,6 +190,25 @@ impl Control {
             &numbers,
         );
         out
+    }
+
+    fn zeromq_numbers(&self) -> ZeroMqNumbers {
+        let Some(link) = &self.link else {
+            return ZeroMqNumbers::default();
+        };
+        let counters = link.counters();
+        let input = |input: &InputCounters| InputNumbers {
+            received: input.received.get(),
+            malformed: input.malformed.get(),
+            paused: input.paused.get(),
+        };
+        ZeroMqNumbers {
+            pull: input(&counters.pull),
+            sub: input(&counters.sub),
+            subscriptions: counters.subscriptions.get(),
+            commands: counters.commands.get(),
+            commands_refused: counters.commands_refused.get(),
+        }
     }
 }
 

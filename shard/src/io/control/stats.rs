@@ -17,8 +17,7 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn new(handler: &Handler, sender: Option<StatsSender>) -> Self {
-        let from = format!("pincushion_{}", std::process::id());
-        let packets = Packets::new(handler, &from);
+        let packets = Packets::new(handler, &instance());
         Self {
             packets,
             sender,
@@ -68,4 +67,9 @@ impl Stats {
             sender.send(packet(&self.packets));
         }
     }
+}
+
+/// What this process calls itself: before the ids of its connections, and in all packets.
+pub(super) fn instance() -> String {
+    format!("pincushion_{}", std::process::id())
 }

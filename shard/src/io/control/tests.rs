@@ -4,6 +4,7 @@ mod firsts;
 mod http;
 mod order;
 mod rig;
+mod zeromq;
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use self::rig::{Rig, RigSettings};
 use super::*;
 use crate::core::hub::Mode;
 use crate::io::reports::{StatsDemand, SubscriptionChange};
-use crate::io::zeromq;
+use crate::io::zeromq as sockets;
 
 const ITEM: &str = r#"{"items":[{"channel":"c","http-stream":{"content":"x"}}]}"#;
 
@@ -374,7 +375,10 @@ fn listeners_hear_of_subscribers_and_of_messages_to_them() {
     config.zmq.stats = Some(spec.clone());
     config.handler.stats_format = config::StatsFormat::Json;
     let demand = Arc::new(StatsDemand::default());
-    let (sender, thread) = zeromq::start(&config, Arc::clone(&demand))
+    config.zmq.pull = None;
+    config.zmq.sub = Vec::new();
+    config.zmq.command = None;
+    let (zeromq, thread) = sockets::start(&config, Arc::clone(&demand), Clock::start())
         .unwrap()
         .unwrap();
     let listener = zmq::Context::new().socket(zmq::SUB).unwrap();
@@ -383,7 +387,7 @@ fn listeners_hear_of_subscribers_and_of_messages_to_them() {
     listener.set_subscribe(b"").unwrap();
     rig::until("the listener is seen", || demand.connections());
 
-    let rig = Rig::with(config, &RigSettings::default(), Some(sender));
+    let rig = Rig::with(config, &RigSettings::default(), Some(zeromq));
     rig.report(SubscriptionChange {
         mode: Mode::Stream,
         channel: Arc::from("c"),

@@ -110,10 +110,9 @@ impl Ticker {
         take_commands(control);
         take_routes(control);
         let pace = self.take_reports(control, now_ms);
-        let mut interest = control.interest.borrow_mut();
-        let more = interest.expire(now_ms, EXPIRED_PER_TICK_MAX, &mut self.notices);
-        drop(interest);
+        let more = control.expire_interest(now_ms, EXPIRED_PER_TICK_MAX, &mut self.notices);
         control.tell(&mut self.notices);
+        control.tell_publishers();
         order(control, now_ms);
         self.update_firsts(control, now_ms);
         self.count(control, now_ms);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::core::{Core, Now};
+use crate::io::conn_check::{ConnectionCheck, ConnectionId};
 use crate::io::reports::{
     ConnectionEvent, ConnectionKind, ConnectionSeen, Report, StatsDemand, SubscriptionChange,
 };
@@ -76,10 +77,13 @@ impl Reporter {
                 delta,
             });
         });
-        let shard = u64::from(self.shard);
+        let shard = self.shard;
         report.connections.extend(core.take_seen().map(|seen| {
-            // Unique in the process: a serial number of the shard, and the shard.
-            let id = shard << 32 | u64::from(seen.serial);
+            let id = ConnectionId {
+                shard,
+                key: seen.conn,
+                serial: seen.serial,
+            };
             if seen.is_gone {
                 return ConnectionEvent::Closed { id, route: None };
             }
@@ -115,6 +119,14 @@ impl Reporter {
             // The control thread has ended: nobody wants to know any more.
             Err(TrySendError::Disconnected(_)) => true,
         }
+    }
+
+    /// Says which connections of this shard are alive.
+    pub(super) fn check(&self, check: &ConnectionCheck, core: &Core<Socket>) {
+        check.answer(self.shard, |id| {
+            core.socket(id.key)
+                .is_some_and(|row| row.serial() == id.serial)
+        });
     }
 
     /// When [`Reporter::flush`] has to be called again, in milliseconds.

@@ -16,7 +16,7 @@ use crate::io::clock::Clock;
 use crate::io::park::{Cores, executor_builder};
 use crate::io::reports::{self, Report, SubscriptionChange};
 use crate::io::routes_watch::{RoutesWatch, load_initial};
-use crate::io::zeromq::StatsSender;
+use crate::io::zeromq::ZeroMq;
 
 pub(super) struct RigSettings {
     pub(super) shards: usize,
@@ -58,7 +58,7 @@ impl Rig {
         Self::with(config(&settings), &settings, None)
     }
 
-    pub(super) fn with(config: Config, settings: &RigSettings, stats: Option<StatsSender>) -> Self {
+    pub(super) fn with(config: Config, settings: &RigSettings, zeromq: Option<ZeroMq>) -> Self {
         let config = Arc::new(config);
         let (publisher, shards) = bus(settings.shards, settings.ring).unwrap();
         let (sender, reports) = reports::channel();
@@ -81,7 +81,7 @@ impl Rig {
             commands,
             listener,
             metrics_listener,
-            stats,
+            zeromq,
             clock: Clock::start(),
             ready: Arc::clone(&ready),
         };
