@@ -235,7 +235,8 @@ impl Crew {
     /// Starts all executors, and waits until all shards serve.
     fn start(parts: Parts) -> Result<Self, String> {
         let shards = parts.places.len();
-        let (sender, received) = reports::channel();
+        let (sender, received) =
+            reports::channel().map_err(|error| format!("cannot make a queue: {error}"))?;
         let demand = Arc::new(StatsDemand::default());
         let counters: Vec<Arc<ShardCounters>> = (0..shards).map(|_| Arc::default()).collect();
         // No executor goes on before all exist: see `shard::io::engine`.

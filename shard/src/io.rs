@@ -16,4 +16,5 @@ pub mod routes_watch;
 pub mod socket;
 pub mod sys;
 pub mod tls;
+mod wake;
 pub mod zeromq;

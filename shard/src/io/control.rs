@@ -54,7 +54,7 @@ use self::state::Control;
 use super::broadcast::Broadcast;
 use super::bus::Publisher;
 use super::clock::Clock;
-use super::reports::Report;
+use super::reports::ReportReceiver;
 use super::routes_watch::RoutesWatch;
 use super::zeromq::ZeroMq;
 use crate::core::last_ids::LastIds;
@@ -84,7 +84,7 @@ pub struct ControlContext {
     /// The broadcast ring.
     pub publisher: Publisher<Broadcast>,
     /// What the shards report. Once all its senders are gone, the control thread ends.
-    pub reports: Receiver<Report>,
+    pub reports: ReportReceiver,
     /// The last id of each channel, the table that the shards look into.
     pub last_ids: Arc<LastIds>,
     /// The counters of all shards.
@@ -141,6 +141,12 @@ pub async fn run(context: ControlContext) -> std::io::Result<()> {
     }));
     tasks.push(glommio::spawn_local(async move {
         complain("commands", inbox::take_commands(commands).await);
+    }));
+    let reports = Rc::clone(&control);
+    tasks.push(glommio::spawn_local(async move {
+        if let Err(error) = listen::take_at_once(reports).await {
+            log::warn!("reports are taken only now and then: {error}");
+        }
     }));
     let is_over = Rc::new(Cell::new(false));
     let (ticks, is_told) = (Rc::clone(&control), Rc::clone(&is_over));

@@ -4,13 +4,16 @@
 //! [`Report`] and tries to send it; when the channel is full it keeps the batch, adds to it and
 //! tries again in its next turn, so nothing is lost and nothing waits.
 
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 
 use super::conn_check::ConnectionId;
+use super::wake::Wake;
 use crate::core::hub::Mode;
 
 /// Reports that may wait for the control thread, over all shards. A shard whose report does not
@@ -90,10 +93,76 @@ pub struct ConnectionSeen {
     pub route: Option<Arc<str>>,
 }
 
-/// The one channel from all shards to the control thread.
-#[must_use]
-pub fn channel() -> (Sender<Report>, Receiver<Report>) {
-    crossbeam_channel::bounded(REPORTS_QUEUED_MAX)
+/// A shard's end of the one channel from all shards to the control thread.
+#[derive(Debug, Clone)]
+pub struct ReportSender {
+    queue: Sender<Report>,
+    wake: Arc<Wake>,
+}
+
+/// The control thread's end.
+#[derive(Debug)]
+pub struct ReportReceiver {
+    queue: Receiver<Report>,
+    wake: Arc<Wake>,
+}
+
+/// The channel. To be made before any thread has a descriptor table of its own: both sides know the
+/// wake's descriptor by its number.
+///
+/// # Errors
+/// The kernel's: no eventfd.
+pub fn channel() -> io::Result<(ReportSender, ReportReceiver)> {
+    let wake = Wake::new()?;
+    let (sender, receiver) = crossbeam_channel::bounded(REPORTS_QUEUED_MAX);
+    let sender = ReportSender {
+        queue: sender,
+        wake: Arc::clone(&wake),
+    };
+    let queue = receiver;
+    Ok((sender, ReportReceiver { queue, wake }))
+}
+
+impl ReportSender {
+    /// Sends a report, and wakes the control thread if it waits for one.
+    ///
+    /// # Errors
+    /// The report, when there is no room, or nobody to take it any more.
+    pub fn try_send(&self, report: Report) -> Result<(), TrySendError<Report>> {
+        self.queue.try_send(report)?;
+        self.wake.wake();
+        Ok(())
+    }
+}
+
+impl ReportReceiver {
+    /// The next report.
+    ///
+    /// # Errors
+    /// That there is none at this moment, or that all shards have ended.
+    pub fn try_recv(&self) -> Result<Report, TryRecvError> {
+        self.queue.try_recv()
+    }
+
+    /// Says that whoever takes reports is about to sleep; with `false` it must not. Afterwards:
+    /// [`Self::awake`].
+    #[must_use]
+    pub fn prepare_sleep(&self) -> bool {
+        self.wake.prepare_sleep(|| !self.queue.is_empty())
+    }
+
+    /// Says that whoever takes reports no longer sleeps.
+    pub fn awake(&self) {
+        self.wake.awake();
+    }
+
+    /// Becomes readable when there is a report for a sleeper.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor.
+    pub fn wake_fd(&self) -> io::Result<OwnedFd> {
+        self.wake.own_fd()
+    }
 }
 
 /// Whether anybody listens to stats, so that shards need not make events that nobody wants.
@@ -137,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_gives_the_report_back() {
-        let (sender, _receiver) = channel();
+        let (sender, _receiver) = channel().unwrap();
         for _ in 0..REPORTS_QUEUED_MAX {
             sender.try_send(Report::default()).unwrap();
         }
@@ -148,6 +217,27 @@ mod tests {
             })
             .unwrap_err();
         assert_eq!(kept.into_inner().shard, 7);
+    }
+
+    #[test]
+    fn a_report_ends_the_sleep_of_the_control_thread() {
+        let (sender, receiver) = channel().unwrap();
+        let wake = receiver.wake_fd().unwrap();
+        let is_woken = || {
+            let mut fds = [rustix::event::PollFd::new(
+                &wake,
+                rustix::event::PollFlags::IN,
+            )];
+            rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())).unwrap() == 1
+        };
+        sender.try_send(Report::default()).unwrap();
+        assert!(!is_woken() && !receiver.prepare_sleep());
+        receiver.try_recv().unwrap();
+        assert!(receiver.prepare_sleep());
+        sender.try_send(Report::default()).unwrap();
+        assert!(is_woken());
+        receiver.awake();
+        assert!(!is_woken());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | `input` | PULL and SUB: messages in, batches of items out |
 //! | `commander`, `command` | the command socket; requests and answers as values |
 //! | `stats`, `demand` | the stats socket; it is an XPUB one, so that shards need not make events that nobody wants ([`StatsDemand`]) |
-//! | `link`, `queue`, `wake` | queues to and from the control thread |
+//! | `link`, `queue` | queues to and from the control thread |
 //! | `frames`, `complaints`, `counters` | messages of several frames, log lines, metrics |
 //!
 //! Every queue is bounded. When the shards fall behind, items are not read: libzmq then holds those
@@ -26,7 +26,6 @@ mod queue;
 mod sockets;
 mod stats;
 mod thread;
-mod wake;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,9 @@
 //! Takes what the shards report: who listens to what, which connections came and went.
 
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
 use crossbeam_channel::TryRecvError;
 
 use super::state::Control;
@@ -9,6 +13,10 @@ use crate::io::reports::SubscriptionChange;
 
 /// Reports taken at once.
 const REPORTS_AT_ONCE_MAX: usize = 16;
+
+/// After a wake further reports may come for so long before they are taken: shards that are busy
+/// must not wake the control thread for each.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What there was to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +31,27 @@ pub(super) enum Taken {
     Over,
 }
 
+/// Takes reports as they come: publishers and listeners are told of a subscriber at once. Ends when
+/// all shards have.
+///
+/// # Errors
+/// The kernel's; the ticks take reports all the same.
+pub(super) async fn take_at_once(control: Rc<Control>) -> io::Result<()> {
+    let wake = control.reactor.socket(control.reports.wake_fd()?);
+    loop {
+        match control.take_reports(control.clock.now_ms()) {
+            Taken::Over => return Ok(()),
+            Taken::More => control.reactor.pass().await,
+            Taken::All | Taken::Nothing => control.stats.borrow_mut().wake(),
+        }
+        if control.reports.prepare_sleep() {
+            wake.readable().await?;
+            control.reports.awake();
+            control.reactor.pause(GATHER).await;
+        }
+    }
+}
+
 impl Control {
     /// Books what the shards report.
     pub(super) fn take_reports(&self, now_ms: u64) -> Taken {
@@ -34,6 +63,7 @@ impl Control {
                 Err(TryRecvError::Empty) => return Taken::All,
                 Err(TryRecvError::Disconnected) => return Taken::Over,
             };
+            self.has_reported.set(true);
             self.book(now_ms, &report.subscriptions, &mut notices);
             let mut stats = self.stats.borrow_mut();
             for event in &report.connections {

@@ -24,7 +24,7 @@ use crate::counters::ShardCounters;
 use crate::io::broadcast::Broadcast;
 use crate::io::bus::Publisher;
 use crate::io::clock::Clock;
-use crate::io::reports::Report;
+use crate::io::reports::ReportReceiver;
 use crate::io::routes_watch::RoutesWatch;
 use crate::io::zeromq::{InputCounters, Link};
 
@@ -44,7 +44,9 @@ pub(super) struct Control {
     /// Whether channels with a first subscriber are on their way into the ring.
     pub(super) is_updating: Cell<bool>,
     pub(super) stats: RefCell<Stats>,
-    pub(super) reports: Receiver<Report>,
+    pub(super) reports: ReportReceiver,
+    /// Whether reports were taken since the last tick.
+    pub(super) has_reported: Cell<bool>,
     pub(super) commands: Receiver<ControlCommand>,
     pub(super) routes: RefCell<RoutesWatch>,
     pub(super) reporter: RefCell<Reporter>,
@@ -107,6 +109,7 @@ impl Control {
             publisher: RefCell::new(context.publisher),
             gate: Gate::default(),
             reports: context.reports,
+            has_reported: Cell::new(false),
             commands: context.commands,
             routes: RefCell::new(context.routes),
             counts: Cell::default(),

@@ -1,5 +1,5 @@
-//! What the control thread does every few milliseconds: it takes what the other threads say, and
-//! does what is due. Polling keeps them from having to wake it; nobody waits for any of this.
+//! What the control thread does every few milliseconds: it takes what other threads say that nobody
+//! waits for, and does what is due. Reports of shards are taken as they come, see `listen`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Ticker {
     /// Books what the shards report.
     fn take_reports(&mut self, control: &Control, now_ms: u64) -> Pace {
         let taken = control.take_reports(now_ms);
-        if matches!(taken, Taken::All | Taken::More) {
+        if control.has_reported.take() {
             self.quiet_ticks = 0;
         }
         match taken {

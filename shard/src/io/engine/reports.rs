@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::TrySendError;
 
 use crate::core::{Core, Now};
 use crate::io::conn_check::{ConnectionCheck, ConnectionId};
 use crate::io::reports::{
-    ConnectionEvent, ConnectionKind, ConnectionSeen, Report, StatsDemand, SubscriptionChange,
+    ConnectionEvent, ConnectionKind, ConnectionSeen, Report, ReportSender, StatsDemand,
+    SubscriptionChange,
 };
 use crate::io::socket::Socket;
 
@@ -21,7 +22,7 @@ const CHANGES_PER_REPORT_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Reporter {
     shard: u16,
-    sender: Sender<Report>,
+    sender: ReportSender,
     demand: Arc<StatsDemand>,
     is_wanted: bool,
     announce_interval_ms: u64,
@@ -33,7 +34,7 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(
         shard: u16,
-        sender: Sender<Report>,
+        sender: ReportSender,
         demand: Arc<StatsDemand>,
         is_wanted: bool,
         ttl_s: u32,

@@ -19,7 +19,7 @@ use crate::io::bus;
 use crate::io::clock::Clock;
 use crate::io::park::Parker;
 use crate::io::readiness::Readiness;
-use crate::io::reports::{Report, StatsDemand};
+use crate::io::reports::{ReportSender, StatsDemand};
 use crate::io::sys;
 use crate::io::tls::{TlsAcceptor, TlsConnector};
 
@@ -47,7 +47,7 @@ pub struct ShardContext {
     /// Its end of the broadcast ring.
     pub bus: bus::Subscriber<Broadcast>,
     /// The channel to the control thread.
-    pub reports: Sender<Report>,
+    pub reports: ReportSender,
     /// Whether anybody listens to stats.
     pub demand: Arc<StatsDemand>,
     /// The last id of each channel: the sequencer's table.

@@ -8,8 +8,8 @@ use super::command::{self, Answer, Asked, Caller, Command, Failure};
 use super::complaints::Complaints;
 use super::counters::ZeroMqCounters;
 use super::link::COMMANDS_RUNNING_MAX;
-use super::wake::Wake;
 use crate::io::clock::Clock;
+use crate::io::wake::Wake;
 use crossbeam_channel::{Receiver, Sender};
 
 /// Requests taken before the other sockets have their turn.

@@ -11,8 +11,8 @@ use proto::grip::{Item, PayloadError, parse_payload};
 use super::complaints::Complaints;
 use super::counters::{InputCounters, ZeroMqCounters};
 use super::frames::Frames;
-use super::wake::Wake;
 use crate::io::clock::Clock;
+use crate::io::wake::Wake;
 
 /// Items in a batch: one message to the shards.
 const BATCH_ITEMS_MAX: usize = 256;

@@ -19,7 +19,7 @@ use proto::grip::Item;
 
 use super::command::{Answer, Asked, Caller};
 use super::counters::ZeroMqCounters;
-use super::wake::Wake;
+use crate::io::wake::Wake;
 
 /// Batches of items that may wait for the control thread, for each way in: 65,536 small items, or 64
 /// MiB of big ones.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::wake::Wake;
 use crate::io::reports::StatsDemand;
+use crate::io::wake::Wake;
 
 /// Packets that may wait for the ZeroMQ thread. Stats are lossy by contract: a packet that does
 /// not fit is dropped and counted.

@@ -169,7 +169,8 @@ fn without_an_endpoint_there_is_no_thread() {
 
 #[test]
 fn packets_that_do_not_fit_are_counted() {
-    let (mut sender, receiver) = queue::queue(Arc::default(), wake::Wake::new().unwrap());
+    let (mut sender, receiver) =
+        queue::queue(Arc::default(), crate::io::wake::Wake::new().unwrap());
     for _ in 0..STATS_QUEUED_MAX + 3 {
         sender.send(Vec::new());
     }

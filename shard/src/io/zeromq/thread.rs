@@ -12,7 +12,7 @@ use super::counters::ZeroMqCounters;
 use super::input::Input;
 use super::link::Change;
 use super::stats::Stats;
-use super::wake::Wake;
+use crate::io::wake::Wake;
 use std::sync::atomic::AtomicBool;
 
 /// The longest sleep, in milliseconds; everything that matters wakes the thread earlier.

@@ -14,7 +14,7 @@ use crate::io::broadcast::Broadcast;
 use crate::io::bus::{Subscriber, bus};
 use crate::io::clock::Clock;
 use crate::io::park::{Cores, executor_builder};
-use crate::io::reports::{self, Report, SubscriptionChange};
+use crate::io::reports::{self, Report, ReportSender, SubscriptionChange};
 use crate::io::routes_watch::{RoutesWatch, load_initial};
 use crate::io::zeromq::ZeroMq;
 
@@ -41,7 +41,7 @@ pub(super) struct Rig {
     pub(super) last_ids: Arc<LastIds>,
     pub(super) commands: Sender<ControlCommand>,
     shards: Vec<Subscriber<Broadcast>>,
-    reports: Option<Sender<Report>>,
+    reports: Option<ReportSender>,
     ports: [u16; 2],
     thread: Option<JoinHandle<()>>,
 }
@@ -61,7 +61,7 @@ impl Rig {
     pub(super) fn with(config: Config, settings: &RigSettings, zeromq: Option<ZeroMq>) -> Self {
         let config = Arc::new(config);
         let (publisher, shards) = bus(settings.shards, settings.ring).unwrap();
-        let (sender, reports) = reports::channel();
+        let (sender, reports) = reports::channel().unwrap();
         let (command_sender, commands) = commands();
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners
@@ -121,7 +121,7 @@ impl Rig {
     }
 
     pub(super) fn report_all(&self, report: Report) {
-        self.reports.as_ref().unwrap().send(report).unwrap();
+        self.reports.as_ref().unwrap().try_send(report).unwrap();
     }
 }
 
