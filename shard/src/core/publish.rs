@@ -1,6 +1,7 @@
 //! Published items on this shard: joined per channel, released to whoever is subscribed now.
 
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,17 +42,13 @@ pub(super) struct StreamWire {
 }
 
 impl StreamWire {
-    /// Where the chunk of an item begins.
-    pub(super) fn start_of(&self, number: usize) -> usize {
-        number
-            .checked_sub(1)
-            .map_or(0, |before| self.end_of(before))
-    }
-
-    /// Where the chunk of an item ends.
-    pub(super) fn end_of(&self, number: usize) -> usize {
-        let last = self.ends.last().copied().unwrap_or_default();
-        self.ends.get(number).copied().unwrap_or(last)
+    /// Where the chunk of an item lies; nowhere if it comes behind a close, which a filter may have
+    /// kept from one stream or another.
+    pub(super) fn chunk_of(&self, number: usize) -> Option<Range<usize>> {
+        let end = self.ends.get(number).copied()?;
+        let before = number.checked_sub(1);
+        let start = before.and_then(|before| self.ends.get(before).copied());
+        Some(start.unwrap_or(0)..end)
     }
 }
 

@@ -5,6 +5,8 @@
 //! or not, come, go, and lose their connections; so do backends. Whatever happens, what a client
 //! gets is the log of each of its channels from the start: no gap, nothing twice, nothing out of
 //! order. In the end, when everything works again, each client has everything.
+//!
+//! `SIM_TRACE=1` beside `SIM_SEED` tells what happens.
 
 mod answer;
 mod asked;
@@ -57,6 +59,7 @@ pub(crate) struct Life {
     /// Nothing goes wrong any more, and nobody is slow.
     is_calm: bool,
     is_debug: bool,
+    is_traced: bool,
     prefix: &'static str,
     failures_percent: usize,
     lost_percent: usize,
@@ -89,6 +92,7 @@ impl Life {
             under_way: Vec::new(),
             is_calm: false,
             is_debug,
+            is_traced: std::env::var_os("SIM_TRACE").is_some(),
             prefix,
             failures_percent: random.pick(&[0, 5, 20]),
             lost_percent: random.pick(&[0, 0, 5, 20]),
@@ -106,6 +110,12 @@ impl Life {
         self.catch_up();
         self.numbers_equal_the_model();
         self.everybody_leaves();
+    }
+
+    fn trace(&self, what: impl FnOnce() -> String) {
+        if self.is_traced {
+            eprintln!("{}", what());
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -249,6 +259,13 @@ impl Life {
         let Some(message) = self.control.next(shard) else {
             return false;
         };
+        self.trace(|| {
+            format!(
+                "shard {shard} at {} takes {}",
+                self.now_ms(),
+                message.summary()
+            )
+        });
         let world = &mut self.worlds[shard];
         match message {
             Message::Items(items) => world.release(&items),

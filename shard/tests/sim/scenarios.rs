@@ -10,6 +10,7 @@ mod instructs;
 mod json_instructs;
 mod links;
 mod long_polls;
+mod lost;
 mod positions;
 mod rates;
 mod slow;

@@ -52,10 +52,9 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) {
         for (number, item) in group.items().iter().enumerate() {
-            let chunk = shared.map(|index| Place {
-                index,
-                start: group.stream().start_of(number),
-                end: group.stream().end_of(number),
+            let chunk = shared.and_then(|index| {
+                let std::ops::Range { start, end } = group.stream().chunk_of(number)?;
+                Some(Place { index, start, end })
             });
             let offer = Offer {
                 to,

@@ -36,7 +36,15 @@ pub(crate) struct Asked {
     /// `Pub-Meta`, of a filter's question.
     pub(crate) pub_meta: String,
     pub(crate) content: Vec<u8>,
-    pub(crate) has_last: bool,
+}
+
+impl Message {
+    /// The values of its `Grip-Last` fields.
+    pub(crate) fn lasts(&self) -> Vec<&str> {
+        let lines = self.fields.iter();
+        let lasts = lines.filter(|(name, _)| name.eq_ignore_ascii_case("Grip-Last"));
+        lasts.map(|(_, value)| value.as_str()).collect()
+    }
 }
 
 impl Wishes {
@@ -84,7 +92,6 @@ impl Asked {
             },
             pub_meta: message.field("Pub-Meta").unwrap_or_default().to_owned(),
             content: message.content.clone(),
-            has_last: false,
         };
         asked.heed_last(message);
         asked
@@ -93,9 +100,7 @@ impl Asked {
     /// What a hold has got by items counts, unless the URL is newer: that of a link behind an
     /// answer without a hold is.
     fn heed_last(&mut self, message: &Message) {
-        let lines = message.fields.iter();
-        for (_, value) in lines.filter(|(name, _)| name.eq_ignore_ascii_case("Grip-Last")) {
-            self.has_last = true;
+        for value in message.lasts() {
             let (name, id) = value.split_once("; last-id=").expect("Grip-Last");
             let channel: usize = name.strip_prefix('c').unwrap().parse().unwrap();
             let id: usize = id.parse().unwrap();

@@ -30,7 +30,6 @@ pub(crate) struct Client {
 }
 
 /// A connection of a client.
-#[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) shard: usize,
     pub(crate) wire: usize,
@@ -45,6 +44,18 @@ pub(crate) struct Line {
     /// Bytes that it reads at once; `None`: it reads everything as it comes.
     slow: Option<usize>,
     is_stuck: bool,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line")
+            .field("shard", &self.shard)
+            .field("wire", &self.wire)
+            .field("asked", &self.asked)
+            .field("responses", &self.reader.messages.len())
+            .field("following", &self.following)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -168,6 +179,12 @@ impl Life {
         let line = client.line.as_mut().unwrap();
         line.asked += 1;
         line.understood = 0;
+        if self.is_traced {
+            eprintln!(
+                "client {index} on shard {} wire {}: {request:?}",
+                line.shard, line.wire
+            );
+        }
         line.following.clear();
         let w = &mut self.worlds[line.shard].wires[line.wire];
         w.incoming.extend_from_slice(request.as_bytes());
@@ -178,6 +195,7 @@ impl Life {
         let Some(line) = self.clients[index].line.take() else {
             return;
         };
+        self.trace(|| format!("client {index} leaves: {line:?}"));
         let world = &mut self.worlds[line.shard];
         let w = &mut world.wires[line.wire];
         if !w.is_closed {

@@ -29,6 +29,23 @@ pub(crate) enum Message {
     Recover,
 }
 
+impl Message {
+    /// In a few words.
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::Items(items) => {
+                let name = |item: &Arc<Item>| {
+                    let forms = (item.stream.is_some(), item.response.is_some());
+                    format!("{}#{:?} {forms:?}", item.channel, item.id)
+                };
+                items.iter().map(name).collect::<Vec<_>>().join(", ")
+            }
+            Self::Update(channels) => format!("an update of {channels:?}"),
+            Self::Recover => "a recovery".to_owned(),
+        }
+    }
+}
+
 /// The control thread.
 #[derive(Debug)]
 pub(crate) struct Control {

@@ -129,6 +129,16 @@ impl Life {
                 ..Answer::default()
             };
         }
+        if self.is_traced {
+            let lasts = server.reader.messages[server.answered - 1].lasts();
+            eprintln!(
+                "shard {shard} wire {wire} asks {} {lasts:?}: {fate:?} {} {} {:?}",
+                asked.path,
+                answer.status,
+                answer.fields.replace("\r\n", " | "),
+                answer.content.replace('x', ""),
+            );
+        }
         let (mut bytes, head_len, ends) = framed(&answer, &mut self.random);
         let mut last = ends.then_some(PeerSide::Ended);
         let cut = match fate {

@@ -11,6 +11,7 @@ use super::client::{Client, Kind};
 impl Life {
     /// A client has got an item.
     pub(super) fn got(&mut self, index: usize, channel: usize, id: usize, whole: &str) {
+        self.trace(|| format!("client {index} gets {channel}#{id}"));
         let client = &mut self.clients[index];
         let (log, have) = (&self.log, client.have[channel]);
         let is_wanted = client.channels.contains(&channel);
@@ -30,7 +31,8 @@ impl Life {
         let (user, filters) = (client.wishes.user, client.wishes.filters);
         assert!(
             log.may_skip(channel, have..id - 1, user, filters),
-            "nothing is lost: client {index} has {have} of channel {channel}, got {id}\n{client:?}"
+            "nothing is lost: client {index} has {have} of channel {channel}, got {id}\n{client:?}\n{:?}",
+            &log.channels[channel][have..id]
         );
         client.have[channel] = id;
     }
