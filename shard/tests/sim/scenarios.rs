@@ -2,8 +2,11 @@
 
 mod backends;
 mod endings;
+mod filter_requests;
+mod filters;
 mod gone;
 mod heads;
+mod hold_limits;
 mod holds;
 mod instruct_fields;
 mod instructs;
