@@ -11,6 +11,7 @@ use super::conn::{ClientTerms, State};
 use super::cross_origin::{Arrival, arrive};
 use super::exchange::Exchange;
 use super::hold::HoldKind;
+use super::hold::session::Session;
 use super::rewrite::{RequestContext, store_request};
 use super::routes::RouteId;
 use super::{ClientSeen, ConnKey, Core, SEEN_MAX, Socket};
@@ -544,8 +545,12 @@ impl<S: Socket> Core<S> {
                 self.retire(exchange);
             }
             State::Held(mut hold) => {
+                let errand = hold.session().and_then(Session::errand);
                 self.tell_gone(&mut hold, actions);
                 self.drop_hold(key, hold);
+                if let Some(errand) = errand {
+                    self.left_errand(errand, actions);
+                }
             }
             State::Idle | State::Head(_) | State::Finishing => {
                 self.counters.connections.clients_idle.sub(1);

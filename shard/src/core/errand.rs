@@ -50,6 +50,8 @@ pub(super) struct Errand {
     pub(super) url: Box<str>,
     /// Its row.
     pub(super) key: ConnKey,
+    /// It has its place among those under way.
+    is_sent: bool,
     /// The holds that wait for it.
     pub(super) holders: Vec<(ConnKey, u32)>,
     /// What other errands must be equal in to be the same; `None`: nobody can join.
@@ -133,6 +135,7 @@ impl Errand {
             purpose,
             url: url.into(),
             key: ConnKey::MAX,
+            is_sent: false,
             holders: Vec::new(),
             identity: None,
             due_ms: None,
@@ -294,9 +297,12 @@ impl<S: Socket> Core<S> {
         if !is_errand {
             return;
         }
-        let State::Exchange(exchange) = self.take_state(key) else {
+        let State::Exchange(mut exchange) = self.take_state(key) else {
             return;
         };
+        if let Some(errand) = exchange.errand.as_deref_mut() {
+            errand.is_sent = true;
+        }
         self.errands.under_way += 1;
         self.dispatch(key, exchange, actions);
     }
@@ -318,6 +324,7 @@ impl<S: Socket> Core<S> {
         else {
             return;
         };
+        let backend = exchange.open_backend();
         let Some(errand) = exchange.errand.as_deref_mut() else {
             return;
         };
@@ -333,6 +340,44 @@ impl<S: Socket> Core<S> {
             let content = errand.content.clone();
             self.send_fetched(key, &content, actions);
         }
+        // It may be paused for the one that has read it alone so far.
+        self.resume_errand(backend, actions);
+    }
+
+    fn resume_errand(&mut self, backend: Option<ConnKey>, actions: &mut Actions) {
+        if let Some(backend) = backend {
+            actions.list.push(Action::ResumeReading(backend));
+            self.schedule_in(backend, self.settings.body_timeout_ms);
+        }
+    }
+
+    /// A hold that waited for an errand has ended: without another one the errand ends too, and if
+    /// it was paused for that hold, it goes on.
+    pub(super) fn left_errand(&mut self, key: ConnKey, actions: &mut Actions) {
+        let Some(State::Exchange(exchange)) = self.rows.get(key).map(|row| &row.state) else {
+            return;
+        };
+        let Some(errand) = exchange.errand.as_deref() else {
+            return;
+        };
+        // A gone link is told for no hold's sake.
+        if matches!(errand.purpose, Purpose::Gone { .. }) {
+            return;
+        }
+        let live = self.live_holders(errand);
+        let State::Exchange(mut exchange) = self.take_state(key) else {
+            return;
+        };
+        if live.is_empty() {
+            self.end_errand(key, exchange, actions);
+            return;
+        }
+        if let Some(errand) = exchange.errand.as_deref_mut() {
+            errand.holders.retain(|(key, _)| live.contains(key));
+        }
+        let backend = exchange.open_backend();
+        self.set_state(key, State::Exchange(exchange));
+        self.resume_errand(backend, actions);
     }
 
     /// The head of an errand's answer is here.
@@ -548,7 +593,11 @@ impl<S: Socket> Core<S> {
         if let Some(identity) = errand.and_then(|errand| errand.identity.as_deref()) {
             self.errands.index.remove(identity);
         }
-        self.errands.under_way = self.errands.under_way.saturating_sub(1);
+        if errand.is_some_and(|errand| errand.is_sent) {
+            self.errands.under_way = self.errands.under_way.saturating_sub(1);
+        } else {
+            self.errands.waiting.retain(|waiting| *waiting != key);
+        }
         self.retire(exchange);
         self.set_state(key, State::Gone);
         self.wheel.cancel(&mut self.rows, key);

@@ -98,7 +98,7 @@ impl<S: Socket> Core<S> {
     }
 
     /// The holds that still wait for an errand.
-    fn live_holders(&self, errand: &Errand) -> Vec<ConnKey> {
+    pub(super) fn live_holders(&self, errand: &Errand) -> Vec<ConnKey> {
         let is_live = |(key, serial): &&(ConnKey, u32)| {
             self.rows.get(*key).is_some_and(|row| {
                 row.serial == *serial

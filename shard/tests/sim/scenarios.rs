@@ -2,6 +2,7 @@
 
 mod backends;
 mod endings;
+mod fetches;
 mod filter_requests;
 mod filters;
 mod gone;
@@ -11,6 +12,7 @@ mod holds;
 mod instruct_fields;
 mod instructs;
 mod json_instructs;
+mod link_targets;
 mod links;
 mod long_polls;
 mod lost;

@@ -3,6 +3,7 @@
 use proto::grip::{ResponseBody, ResponseContent, patch};
 use proto::http1::encode;
 
+use super::session::Session;
 use super::{Hold, HoldKind};
 use crate::core::actions::Actions;
 use crate::core::answer::{FINAL_STATUS_MIN, Refusal, write_answer};
@@ -81,8 +82,12 @@ impl<S: Socket> Core<S> {
     fn release_hold(&mut self, key: ConnKey, mut hold: Hold, actions: &mut Actions) {
         let is_persistent = hold.terms.outlives(hold.kind);
         let leftover = hold.take_leftover();
+        let errand = hold.session().and_then(Session::errand);
         self.tell_gone(&mut hold, actions);
         self.drop_hold(key, hold);
+        if let Some(errand) = errand {
+            self.left_errand(errand, actions);
+        }
         self.counters.connections.clients_idle.add(1);
         self.await_request(key, is_persistent, leftover, actions);
     }

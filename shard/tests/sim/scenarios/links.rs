@@ -2,7 +2,7 @@
 
 use super::streams::pass;
 use crate::reader::Message;
-use crate::stage::{GET, OK, action, item, stage};
+use crate::stage::{GET, OK, item, stage};
 use crate::world::{World, small_config};
 
 /// Fields of a stream on channel `c`.
@@ -94,25 +94,6 @@ fn a_chain_of_links_is_followed_without_a_pause() {
     reply(&mut world, OK);
     assert_eq!(content(&world, client), format!("now{}ok", ",".repeat(19)));
     assert_eq!(world.core.errands(), 0);
-}
-
-#[test]
-fn a_relative_link_is_resolved_against_the_url_that_it_came_from() {
-    let mut world = stage();
-    let fields = format!("{STREAM}Grip-Link: <n2?x=1>; rel=next; timeout=1\r\n");
-    streaming(&mut world, "/a/b?c=d", &fields);
-    pass(&mut world, 1200);
-    assert_eq!(asked(&mut world).1.target(), "/a/n2?x=1");
-    let fields = format!("{STREAM}Grip-Link: <n3?y=2>; rel=next; timeout=2\r\n");
-    reply(&mut world, &page(&fields, ""));
-    pass(&mut world, 1950);
-    assert_eq!(count(&mut world), 2);
-    pass(&mut world, 250);
-    assert_eq!(asked(&mut world).1.target(), "/a/n3?y=2");
-    let fields = format!("{STREAM}Grip-Link: <../n4>; rel=next; timeout=2\r\n");
-    reply(&mut world, &page(&fields, ""));
-    pass(&mut world, 2200);
-    assert_eq!(asked(&mut world).1.target(), "/n4");
 }
 
 #[test]
@@ -219,19 +200,6 @@ fn instructions_that_no_stream_can_follow_end_it() {
 }
 
 #[test]
-fn fetched_content_that_breaks_off_is_sent_as_far_as_it_came_and_ends_the_stream() {
-    let mut config = small_config();
-    config.proxy.debug = false;
-    let mut world = World::new(config, "* 127.0.0.1:1\n");
-    let client = streaming(&mut world, "/a", "Grip-Link: </n>; rel=next\r\n");
-    let (wire, _) = asked(&mut world);
-    world.say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart");
-    world.end(wire);
-    assert_eq!(content(&world, client), "nowpart");
-    assert!(world.responses(client)[0].is_complete);
-}
-
-#[test]
 fn the_status_of_a_fetched_page_does_not_matter_as_long_as_it_is_good() {
     let mut world = stage();
     let fields = format!("{STREAM}Grip-Link: </n>; rel=next; timeout=1\r\n");
@@ -274,35 +242,6 @@ fn the_keep_alive_is_that_of_the_last_instructions() {
     assert!(before.ends_with('.'));
     pass(&mut world, 10_000);
     assert_eq!(content(&world, client), before, "none is left");
-}
-
-#[test]
-fn the_keep_alive_goes_on_while_a_fetch_brings_nothing_and_rests_while_it_brings_content() {
-    let mut world = stage();
-    let fields = format!(
-        "{STREAM}Grip-Keep-Alive: k; timeout=2\r\nGrip-Link: </n>; rel=next; timeout=1\r\n"
-    );
-    let client = streaming(&mut world, "/a", &fields);
-    pass(&mut world, 1200);
-    let (wire, _) = asked(&mut world);
-    pass(&mut world, 4000);
-    let kept = content(&world, client);
-    assert!(kept.starts_with("nowk"), "{kept}");
-    world.say(
-        wire,
-        &format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 4\r\n\r\na"),
-    );
-    pass(&mut world, 5000);
-    assert_eq!(content(&world, client), format!("{kept}a"));
-    // Not read in between: the end of that is no reason to begin.
-    world.wires[client].room = 1;
-    world.say(wire, "bb");
-    world.make_room(client, usize::MAX);
-    pass(&mut world, 5000);
-    assert_eq!(content(&world, client), format!("{kept}abb"));
-    world.say(wire, "c");
-    pass(&mut world, 2050);
-    assert!(content(&world, client).starts_with(&format!("{kept}abbck")));
 }
 
 #[test]
@@ -375,208 +314,6 @@ fn channels_of_the_target_are_never_given_up() {
         world.send_out(&stream_item(channel, channel));
     }
     assert_eq!(content(&world, client), "nowimpp-d");
-}
-
-#[test]
-fn items_that_come_during_a_fetch_follow_its_content() {
-    let mut world = stage();
-    let fields = format!("{STREAM}Grip-Link: </n>; rel=next; timeout=1\r\n");
-    let client = streaming(&mut world, "/a", &fields);
-    pass(&mut world, 1200);
-    let (wire, _) = asked(&mut world);
-    world.send_out(&item("one"));
-    world.say(
-        wire,
-        &format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 8\r\n\r\nfetc"),
-    );
-    world.send_out(&item("two"));
-    world.say(wire, "hed.");
-    assert_eq!(content(&world, client), "nowfetched.onetwo");
-    world.send_out(&item("three"));
-    assert!(content(&world, client).ends_with("three"));
-}
-
-#[test]
-fn a_close_that_comes_during_a_fetch_ends_the_stream_behind_it() {
-    let mut world = stage();
-    let fields = format!("{STREAM}Grip-Link: </n>; rel=next; timeout=1\r\n");
-    let client = streaming(&mut world, "/a", &fields);
-    pass(&mut world, 1200);
-    world.send_out(&item("one"));
-    world.send_out(&action("http-stream", "close"));
-    world.send_out(&item("two"));
-    reply(&mut world, &page(&fields, "."));
-    assert_eq!(content(&world, client), "now.one");
-    assert!(world.responses(client)[0].is_complete);
-}
-
-#[test]
-fn fetches_that_differ_in_their_query_are_not_shared() {
-    let mut world = stage();
-    let first = streaming(&mut world, "/a", "Grip-Link: </sl?user=1>; rel=next\r\n");
-    let (one, _) = asked(&mut world);
-    let second = world.client(GET);
-    let (other, _) = asked(&mut world);
-    world.say(other, &page("Grip-Link: </sl?user=2>; rel=next\r\n", "now"));
-    let (other, request) = asked(&mut world);
-    assert_eq!(request.target(), "/sl?user=2");
-    assert_ne!(one, other);
-    world.say(one, &page("", "one"));
-    world.say(other, &page("", "two"));
-    assert_eq!(content(&world, first), "nowone");
-    assert_eq!(content(&world, second), "nowtwo");
-}
-
-#[test]
-fn equal_fetches_at_the_same_time_are_one_whoever_comes_later() {
-    let mut world = stage();
-    let fields = "Grip-Link: </n>; rel=next\r\n";
-    let first = streaming(&mut world, "/a", fields);
-    let (wire, _) = asked(&mut world);
-    let old = world.client("GET /a HTTP/1.0\r\nHost: h\r\n\r\n");
-    let (other, _) = asked(&mut world);
-    assert_ne!(wire, other);
-    world.say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none");
-    world.say(other, &page(fields, "now"));
-    let before = count(&mut world);
-    world.say(wire, "two");
-    assert_eq!(content(&world, first), "nowonetwo");
-    assert!(world.heard(old).ends_with("\r\n\r\nnowonetwo"));
-    assert!(world.wires[old].is_output_ended);
-    assert_eq!(count(&mut world), before);
-    assert_eq!(world.core.errands(), 0);
-}
-
-#[test]
-fn a_fetch_goes_on_for_the_others_when_one_leaves() {
-    let mut world = stage();
-    let fields = format!("{STREAM}Grip-Link: </n>; rel=next; timeout=3\r\n");
-    let leaver = streaming(&mut world, "/a", &fields);
-    let stayer = streaming(&mut world, "/a", &fields);
-    pass(&mut world, 3200);
-    assert_eq!(count(&mut world), 3);
-    world.reset(leaver);
-    reply(&mut world, OK);
-    assert_eq!(content(&world, stayer), "nowok");
-}
-
-#[test]
-fn a_fetch_that_nobody_waits_for_any_more_ends() {
-    let mut world = stage();
-    let client = streaming(&mut world, "/a", "Grip-Link: </n>; rel=next\r\n");
-    let (wire, _) = asked(&mut world);
-    world.reset(client);
-    world.say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none");
-    assert_eq!(world.core.errands(), 0);
-    assert!(world.is_closed(wire));
-}
-
-#[test]
-fn a_link_to_another_host_is_fetched_there() {
-    let mut world = stage();
-    let client = streaming(
-        &mut world,
-        "/a",
-        "Grip-Link: <http://127.0.0.2:8080/n>; rel=next\r\n",
-    );
-    let (wire, request) = asked(&mut world);
-    assert_eq!(
-        world.wires[wire].peer,
-        crate::wire::Peer::Backend("127.0.0.2:8080".parse().unwrap())
-    );
-    assert_eq!(request.field("Host"), Some("127.0.0.2:8080"));
-    assert!(request.field("Grip-Feature").is_some());
-    // What it links to in turn is its own.
-    reply(&mut world, &page("Grip-Link: <m>; rel=next\r\n", "there"));
-    let (_, request) = asked(&mut world);
-    assert_eq!(request.field("Host"), Some("127.0.0.2:8080"));
-    assert_eq!(request.target(), "/m");
-    reply(&mut world, OK);
-    assert_eq!(content(&world, client), "nowthereok");
-}
-
-#[test]
-fn a_link_to_a_name_waits_for_its_addresses() {
-    let mut world = stage();
-    let client = streaming(
-        &mut world,
-        "/a",
-        "Grip-Link: <http://other:81/n>; rel=next\r\n",
-    );
-    assert_eq!(world.questions[0].port, 81);
-    world.resolve(0, &["127.0.0.3:81".parse().unwrap()]);
-    let (_, request) = asked(&mut world);
-    assert_eq!(request.field("Host"), Some("other:81"));
-    reply(&mut world, OK);
-    assert_eq!(content(&world, client), "nowok");
-}
-
-#[test]
-fn a_link_to_a_name_without_addresses_is_a_fetch_that_failed() {
-    let mut world = stage();
-    let client = streaming(
-        &mut world,
-        "/a",
-        "Grip-Link: <http://other/n>; rel=next\r\n",
-    );
-    world.resolve(0, &[]);
-    assert!(!world.responses(client)[0].is_complete);
-    pass(&mut world, 2100);
-    world.resolve(0, &["127.0.0.3:80".parse().unwrap()]);
-    reply(&mut world, OK);
-    assert_eq!(content(&world, client), "nowok");
-}
-
-#[test]
-fn a_link_inside_is_no_way_out_of_an_untrusted_route() {
-    let mut world = World::new(small_config(), "* 8.8.8.8:1,untrusted\n");
-    let client = streaming(
-        &mut world,
-        "/a",
-        "Grip-Link: <http://127.0.0.2:8080/n>; rel=next\r\n",
-    );
-    let before = world.backends.len();
-    for _ in 0..40 {
-        pass(&mut world, 1000);
-    }
-    assert_eq!(world.backends.len(), before);
-    assert!(world.responses(client)[0].is_complete);
-}
-
-#[test]
-fn a_link_of_the_same_host_that_the_route_does_not_cover_goes_over_the_network() {
-    let mut world = World::new(small_config(), "*,path_beg=/in 127.0.0.1:1\n");
-    streaming(
-        &mut world,
-        "/in/a",
-        "Grip-Link: <http://h/out>; rel=next\r\n",
-    );
-    assert_eq!(world.questions.len(), 1);
-    let mut world = World::new(small_config(), "*,path_beg=/in 127.0.0.1:1\n");
-    streaming(
-        &mut world,
-        "/in/a",
-        "Grip-Link: <http://h/in/b>; rel=next\r\n",
-    );
-    assert_eq!(asked(&mut world).1.target(), "/in/b");
-}
-
-#[test]
-fn a_link_is_one_of_the_clients_world_and_rewritten_like_its_request() {
-    let routes = "*,path_beg=/in,replace_beg=/app,as_host=inner 127.0.0.1:1\n";
-    let mut world = World::new(small_config(), routes);
-    let client = world.client("GET /in/a/b HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(asked(&mut world).1.target(), "/app/a/b");
-    reply(&mut world, &page("Grip-Link: <n>; rel=next\r\n", "now"));
-    assert_eq!(asked(&mut world).1.target(), "/app/a/n");
-    assert_eq!(asked(&mut world).1.field("Host"), Some("inner"));
-    reply(
-        &mut world,
-        &page("Grip-Link: <http://h/in/m>; rel=next\r\n", "."),
-    );
-    assert_eq!(asked(&mut world).1.target(), "/app/m");
-    reply(&mut world, OK);
-    assert_eq!(content(&world, client), "now.ok");
 }
 
 #[test]
@@ -662,66 +399,4 @@ fn a_hint_fetches_at_once_and_forgets_what_waits() {
     reply(&mut world, &page(&fields, "."));
     assert_eq!(content(&world, client), "now.one");
     assert_eq!(count(&mut world), 2);
-}
-
-#[test]
-fn a_client_that_does_not_read_makes_its_fetch_wait() {
-    let mut world = stage();
-    let client = streaming(&mut world, "/a", "Grip-Link: </n>; rel=next\r\n");
-    let (wire, _) = asked(&mut world);
-    world.wires[client].room = 5;
-    world.say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n");
-    world.say(wire, &"x".repeat(1000));
-    assert!(world.wires[wire].is_paused);
-    world.make_room(client, usize::MAX);
-    assert!(!world.wires[wire].is_paused);
-    world.say(wire, &"x".repeat(2000));
-    assert_eq!(content(&world, client).len(), 3003);
-    assert!(world.responses(client)[0].is_complete);
-}
-
-#[test]
-fn draining_ends_streams_that_are_being_fetched_for() {
-    let mut world = stage();
-    let client = streaming(&mut world, "/a", "Grip-Link: </n>; rel=next\r\n");
-    let (wire, _) = asked(&mut world);
-    world.drain(1000);
-    assert!(world.responses(client)[0].is_complete);
-    world.say(wire, OK);
-    assert_eq!(content(&world, client), "now");
-    assert_eq!(world.core.errands(), 0);
-    pass(&mut world, 1100);
-    assert!(world.core.is_drained());
-}
-
-#[test]
-fn a_hundred_items_wait_for_a_fetch() {
-    let mut world = stage();
-    let fields = format!("{STREAM}Grip-Link: </n>; rel=next; timeout=1\r\n");
-    let client = streaming(&mut world, "/a", &fields);
-    pass(&mut world, 1200);
-    for _ in 0..100 {
-        world.send_out(&item("i"));
-    }
-    reply(&mut world, &page(&fields, "."));
-    assert_eq!(content(&world, client), format!("now.{}", "i".repeat(100)));
-}
-
-#[test]
-fn many_items_whose_filter_cannot_be_asked_are_skipped_one_after_the_other() {
-    let mut config = small_config();
-    config.proxy.debug = false;
-    let mut world = World::new(config, "* 8.8.8.8:1,untrusted\n");
-    let fields = "Grip-Hold: stream\r\nGrip-Channel: c; filter=http-check\r\n\
-        Grip-Set-Meta: url=\"http://127.0.0.1:1/\"\r\nGrip-Link: </n>; rel=next; timeout=1\r\n";
-    let client = streaming(&mut world, "/a", fields);
-    pass(&mut world, 1200);
-    for _ in 0..100 {
-        world.send_out(&item("i"));
-    }
-    reply(&mut world, &page(fields, "."));
-    pass(&mut world, 100);
-    assert_eq!(content(&world, client), "now.");
-    assert_eq!(world.core.errands(), 0);
-    assert_eq!(world.counters.updates.filter_errors.get(), 100);
 }
