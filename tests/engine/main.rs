@@ -22,6 +22,7 @@ mod drain;
 )]
 mod kit;
 mod publishing;
+mod rate;
 mod shortage;
 mod stall;
 mod start;

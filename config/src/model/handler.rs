@@ -17,8 +17,8 @@ pub struct Handler {
     /// `message_rate`: deliveries per second, all routes together. 0 or less: `None`, no limit.
     /// Default: no limit.
     pub message_rate_per_s: Option<NonZeroU32>,
-    /// `message_hwm`: deliveries that may wait for the rate, per route. 0 or less: `None`, no
-    /// limit. Default: no limit.
+    /// `message_hwm`: deliveries that may wait for the rate, per route and shard; what is beyond
+    /// is dropped. 0 or less: `None`, nothing is dropped and publishers wait. Default: `None`.
     pub message_hwm: Option<NonZeroU32>,
     /// `message_block_size`: bytes that count as one delivery. 0 or less: `None`, each item counts
     /// as one. Default: `None`.
