@@ -212,13 +212,10 @@ impl<S: Socket> Core<S> {
                 self.limit_one(&slice, *subscriber);
             }
         }
-        self.count_limited();
-        to.len()
-    }
-
-    fn count_limited(&self) {
         let waiting = self.limiter.as_ref().map_or(0, |limiter| limiter.waiting);
-        self.counters.deliveries.limited_waiting.set(waiting as u64);
+        let gauge = &self.counters.deliveries.limited_waiting;
+        gauge.set(waiting as u64);
+        to.len()
     }
 
     fn limit_one(&mut self, slice: &Slice<Rc<Group>>, to: Subscriber) {
@@ -262,6 +259,8 @@ impl<S: Socket> Core<S> {
             let Some(waiting) = limiter.pop() else {
                 return false;
             };
+            let left = limiter.waiting as u64;
+            self.counters.deliveries.limited_waiting.set(left);
             let Waiting { to, entry, .. } = waiting;
             let is_late = limiter
                 .left
@@ -283,7 +282,6 @@ impl<S: Socket> Core<S> {
                 mode: waiting.mode,
                 payload: waiting.group,
             };
-            self.count_limited();
             self.delivering = Some(entry);
             self.deliver_slice(&slice, &[to], actions);
             self.settle(actions);

@@ -188,6 +188,17 @@ fn what_waits_for_a_client_that_has_gone_takes_no_time() {
 }
 
 #[test]
+fn what_waits_for_nobody_any_more_is_not_counted() {
+    let mut world = limited(1, 0, 0);
+    let (client, _) = world.held(GET, "stream", "");
+    world.send_out(&items("abcd"));
+    world.reset(client);
+    world.advance(1000);
+    assert_eq!(world.counters.deliveries.limited_waiting.get(), 0);
+    assert_ne!(world.core.next_due_ms(), Some(0), "nothing is due");
+}
+
+#[test]
 fn a_close_waits_behind_what_comes_before_it() {
     let mut world = limited(1, 0, 1);
     let (client, _) = world.held(GET, "stream", "");
