@@ -23,6 +23,7 @@ mod rig;
 mod ring;
 mod sequencer;
 mod wheel;
+mod zeromq;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ use harness::Harness;
 type Group = (&'static str, fn(&mut Harness) -> Result<(), BenchError>);
 
 /// All groups, in the order in which they run.
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("codec", codec::run),
     ("pages", pages::run),
     ("wheel", wheel::run),
@@ -43,6 +44,7 @@ const GROUPS: [Group; 9] = [
     ("core", core::run),
     ("ring", ring::run),
     ("sequencer", sequencer::run),
+    ("zeromq", zeromq::run),
     ("readiness", readiness::run),
     ("fanout", fanout::run),
 ];

@@ -99,6 +99,16 @@ impl Rig {
         let change = Change { channel, is_wanted };
         self.link().tell(vec![change]).unwrap();
     }
+
+    fn want_when_there_is_room(&self, channel: &str, is_wanted: bool) {
+        let channel = Arc::from(channel);
+        let mut changes = vec![Change { channel, is_wanted }];
+        until("there is room", || {
+            let back = self.link().tell(std::mem::take(&mut changes)).err();
+            changes = back.unwrap_or_default();
+            changes.is_empty()
+        });
+    }
 }
 
 impl Drop for Rig {
@@ -264,6 +274,35 @@ fn every_endpoint_of_the_list_is_bound_and_told() {
     // Who comes later is told what is wanted now.
     let late = rig.peer(zmq::XPUB, "one");
     assert_eq!(late.recv_bytes(0).unwrap(), b"\x01b");
+}
+
+#[test]
+fn a_late_publisher_is_told_exactly_what_is_wanted_whatever_came_and_went() {
+    let rig = Rig::new("late", |folder, zmq| zmq.sub = vec![folder.spec("sub")]);
+    let early = rig.peer(zmq::XPUB, "sub");
+    // Names that begin like each other, in an order that has nothing to do with them.
+    let name = |number: usize| "ab/c".repeat(number % 7) + &(number * 7_919 % 1_000).to_string();
+    let mut wanted = std::collections::BTreeSet::new();
+    for number in 0..5_000 {
+        let name = name(number * 31);
+        let is_wanted = wanted.insert(name.clone()) || !wanted.remove(&name);
+        rig.want_when_there_is_room(&name, is_wanted);
+    }
+    let subscriptions = &rig.link().counters().subscriptions;
+    // Once a publisher that was there before sees the last change, all are made.
+    rig.want_when_there_is_room("mark", true);
+    wanted.insert("mark".to_owned());
+    until("all is told", || {
+        early.recv_bytes(0).unwrap() == b"\x01mark"
+    });
+    let publisher = rig.peer(zmq::XPUB, "sub");
+    let mut told = std::collections::BTreeSet::new();
+    while told.len() < wanted.len() {
+        let message = publisher.recv_bytes(0).unwrap();
+        assert_eq!(message[0], 1);
+        told.insert(String::from_utf8(message[1..].to_vec()).unwrap());
+    }
+    assert_eq!(told, wanted);
 }
 
 #[test]
