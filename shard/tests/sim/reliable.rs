@@ -38,6 +38,13 @@ const REPAIR_MS: u64 = 30_000;
 /// Beyond the timeouts of all holds and links.
 const BEYOND_TIMEOUTS_MS: u64 = 70_000;
 
+/// Beyond the waits of items, and the updates of first subscriptions and gaps; short of all
+/// timeouts but those of some links.
+const SOON_MS: u64 = 9_000;
+
+/// Storms in a strict life.
+const STORMS: usize = 15;
+
 /// Time for those who were told to catch up.
 const CATCH_UP_MS: u64 = 8_000;
 
@@ -61,6 +68,8 @@ pub(crate) struct Life {
     is_debug: bool,
     is_traced: bool,
     prefix: &'static str,
+    /// Nothing fails and nothing is lost on its way, so nobody has to wait for a repair.
+    is_strict: bool,
     failures_percent: usize,
     lost_percent: usize,
     /// Requests that backends have answered.
@@ -82,6 +91,7 @@ impl Life {
         let worlds: Vec<World> = (0..shards).map(world).collect();
         let now_ms = worlds[0].now_ms;
         let is_debug = config.proxy.debug;
+        let is_strict = random.chance(40);
         Self {
             control: Control::new(&config.handler, shards, last_ids, now_ms),
             worlds,
@@ -94,22 +104,46 @@ impl Life {
             is_debug,
             is_traced: std::env::var_os("SIM_TRACE").is_some(),
             prefix,
-            failures_percent: random.pick(&[0, 5, 20]),
-            lost_percent: random.pick(&[0, 0, 5, 20]),
+            is_strict,
+            failures_percent: if is_strict { 0 } else { random.pick(&[5, 20]) },
+            lost_percent: if is_strict {
+                0
+            } else {
+                random.pick(&[0, 5, 20])
+            },
             requests: 0,
             random,
         }
     }
 
     pub(crate) fn live(&mut self) {
-        for _ in 0..self.random.pick(&[300, 800, 1500]) {
-            self.step();
+        if self.is_strict {
+            self.live_strictly();
+        } else {
+            self.stir(&[300, 800, 1500]);
         }
         self.is_calm = true;
         self.pass(REPAIR_MS);
         self.catch_up();
         self.numbers_equal_the_model();
         self.everybody_leaves();
+    }
+
+    /// Again and again a short storm, after which everybody soon has everything.
+    fn live_strictly(&mut self) {
+        for _ in 0..STORMS {
+            self.is_calm = false;
+            self.stir(&[20, 60, 150]);
+            self.is_calm = true;
+            self.pass(SOON_MS);
+            self.everybody_has_everything(false, "a moment");
+        }
+    }
+
+    fn stir(&mut self, steps: &[usize]) {
+        for _ in 0..self.random.pick(steps) {
+            self.step();
+        }
     }
 
     fn trace(&self, what: impl FnOnce() -> String) {
@@ -161,8 +195,9 @@ impl Life {
 
     fn something_rare(&mut self, shard: usize) {
         match self.random.below(10) {
-            0 => self.control.recover(),
-            1..4 => {
+            // Forgets what was released last, and with it who begins too late.
+            0 if !self.is_strict => self.control.recover(),
+            1..4 if !self.is_strict => {
                 let channel = self.random.below(CHANNELS);
                 let hint = self.hint(channel);
                 self.under_way.push(hint);
@@ -194,10 +229,16 @@ impl Life {
             return;
         }
         let tag = self.clients.len() + 1;
-        let client = match self.clients.last() {
+        let mut client = match self.clients.last() {
             Some(last) if self.random.chance(40) => last.twin(),
             _ => Client::random(tag, &mut self.random),
         };
+        if self.is_strict {
+            // Who asks too late, or too long, does not get the item (grip-http.md section 17.3):
+            // only the next one tells of it.
+            client.wishes.filters.check = false;
+            client.wishes.filters.modify = false;
+        }
         self.clients.push(client);
     }
 
@@ -226,7 +267,7 @@ impl Life {
     fn backend_writes(&mut self) {
         let channel = self.random.below(CHANNELS);
         for _ in 0..self.random.pick(&[1, 1, 1, 2, 6]) {
-            self.log.append(channel, &mut self.random);
+            self.log.append(channel, self.is_strict, &mut self.random);
             let id = self.log.len(channel);
             let body = self.log.published(self.prefix, channel, id);
             if self.random.chance(10) {

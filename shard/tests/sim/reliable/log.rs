@@ -141,9 +141,17 @@ impl Entry {
 }
 
 impl Log {
-    /// Writes a new item down.
-    pub(crate) fn append(&mut self, channel: usize, random: &mut Random) {
-        self.channels[channel].push(Entry::random(random));
+    /// Writes a new item down. `is_for_all`: it means something to both modes, and is one that
+    /// holds can conflict with, so that nobody has to wait for the next item to learn of it.
+    pub(crate) fn append(&mut self, channel: usize, is_for_all: bool, random: &mut Random) {
+        let mut entry = Entry::random(random);
+        entry.is_no_seq &= !is_for_all;
+        for form in [&mut entry.stream, &mut entry.response] {
+            if is_for_all && *form == Form::Nothing {
+                *form = Form::Send;
+            }
+        }
+        self.channels[channel].push(entry);
     }
 
     /// Writes down one that every hold takes.

@@ -70,7 +70,7 @@ impl Life {
             return false;
         }
         if world.wires[wire].is_connecting {
-            let is_refused = !is_calm && self.random.chance(10);
+            let is_refused = !(is_calm || self.is_strict) && self.random.chance(10);
             world.connected(wire, !is_refused);
             return true;
         }
@@ -201,7 +201,7 @@ impl Life {
         let place = self.random.below(count);
         let port = self.worlds[shard].questions[place].port;
         let address = SocketAddr::from(([127, 0, 0, 5], port));
-        let is_found = self.is_calm || self.random.chance(85);
+        let is_found = self.is_calm || self.is_strict || self.random.chance(85);
         let addresses = if is_found { vec![address] } else { Vec::new() };
         self.worlds[shard].resolve(place, &addresses);
         true
