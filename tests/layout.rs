@@ -232,3 +232,30 @@ fn versions_are_given_once_for_the_workspace() {
         }
     }
 }
+
+/// The checklist of GRIP over HTTP has so many lines.
+const GRIP_CHECKLIST_LINES: usize = 223;
+
+#[test]
+fn the_coverage_page_has_every_line_and_names_tests_that_exist() {
+    let page = read(Path::new("docs/grip-coverage.md"));
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains(char::is_numeric))
+        .collect();
+    assert_eq!(rows.len(), GRIP_CHECKLIST_LINES);
+    for row in rows {
+        // What stands between backquotes as `file::test`, our own files only.
+        let named = row.split('`').skip(1).step_by(2);
+        let ours = named.filter_map(|name| name.split_once(".rs::"));
+        for (file, test) in ours {
+            let path = format!("{file}.rs");
+            let name = test.rsplit("::").next().unwrap_or(test);
+            let source = read(Path::new(&path));
+            assert!(
+                source.contains(&format!("fn {name}(")),
+                "{row}: no test {name} in {path}"
+            );
+        }
+    }
+}
