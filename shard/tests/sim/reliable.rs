@@ -78,7 +78,7 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed ^ 0x5eed_0f_5eed);
+        let mut random = Random::new(seed ^ 0x005e_ed0f_5eed);
         let config = configure(&mut random);
         let prefix = random.pick(&["", "", "p-"]);
         let routes = match prefix {

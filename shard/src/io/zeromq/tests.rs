@@ -288,7 +288,6 @@ fn a_late_publisher_is_told_exactly_what_is_wanted_whatever_came_and_went() {
         let is_wanted = wanted.insert(name.clone()) || !wanted.remove(&name);
         rig.want_when_there_is_room(&name, is_wanted);
     }
-    let subscriptions = &rig.link().counters().subscriptions;
     // Once a publisher that was there before sees the last change, all are made.
     rig.want_when_there_is_room("mark", true);
     wanted.insert("mark".to_owned());

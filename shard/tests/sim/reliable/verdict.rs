@@ -59,7 +59,7 @@ impl Life {
     }
 
     /// Gauges and subscribers are what the clients make them.
-    pub(super) fn numbers_equal_the_model(&mut self) {
+    pub(super) fn numbers_equal_the_model(&self) {
         let kinds = |kind| move |client: &&Client| client.kind == kind;
         let polls = self.clients.iter().filter(kinds(Kind::Poll)).count() as u64;
         let streams = self.clients.iter().filter(kinds(Kind::Stream)).count() as u64;
@@ -90,7 +90,7 @@ impl Life {
         self.subscribers_equal_the_model();
     }
 
-    fn subscribers_equal_the_model(&mut self) {
+    fn subscribers_equal_the_model(&self) {
         let mut wanted: BTreeMap<(Mode, String), i64> = BTreeMap::new();
         for client in &self.clients {
             let line = client.line.as_ref().unwrap();
@@ -108,7 +108,7 @@ impl Life {
     }
 
     /// Nothing is left when all have left.
-    pub(super) fn nothing_is_left(&mut self) {
+    pub(super) fn nothing_is_left(&self) {
         let what = "nothing is left when all have left";
         for world in &self.worlds {
             let core = &world.core;
