@@ -258,9 +258,7 @@ impl<S: Socket> Core<S> {
             return;
         }
         let is_hold = instruct.hold.is_some();
-        if is_hold {
-            self.resubscribe(key, instruct);
-        }
+        let is_behind = is_hold && self.resubscribe(key, instruct);
         if let Some(session) = self.session_mut(key) {
             session.next = next;
             session.url = url.into();
@@ -276,6 +274,9 @@ impl<S: Socket> Core<S> {
             return;
         }
         self.run_queue(key, actions);
+        if is_behind {
+            self.want_update(key, Priority::Patient);
+        }
         self.arm_hold(key);
     }
 

@@ -326,11 +326,13 @@ impl<S: Socket> Core<S> {
     }
 
     /// Exchanges the channels of a stream for those of new instructions. Those that are named again
-    /// stay subscribed, so that nothing is missed.
-    pub(in crate::core) fn resubscribe(&mut self, key: ConnKey, instruct: &Instruct) {
+    /// stay subscribed, so that nothing is missed. Answers whether one that is new has got further
+    /// than its position: what was published before it was subscribed to did not come here.
+    pub(in crate::core) fn resubscribe(&mut self, key: ConnKey, instruct: &Instruct) -> bool {
         let State::Held(mut hold) = self.take_state(key) else {
-            return;
+            return false;
         };
+        let mut is_behind = false;
         let mode = mode_of(hold.kind);
         let mut slots = hold.subscriptions.slots().to_vec();
         let mut channels = hold
@@ -353,6 +355,9 @@ impl<S: Socket> Core<S> {
             }
         }
         for wanted in wanted {
+            let position = wanted.channel.position.as_deref();
+            let last_ids = &self.settings.last_ids;
+            is_behind |= position.is_some_and(|id| last_ids.conflicts(&wanted.name, id));
             let free = slots.iter().position(|subscription| subscription.is_none());
             let slot = free.unwrap_or(slots.len());
             let number = u32::try_from(slot).unwrap_or(u32::MAX);
@@ -385,6 +390,8 @@ impl<S: Socket> Core<S> {
             session.keep_alive_due_ms = due_ms.unwrap_or_default();
         }
         self.set_state(key, State::Held(hold));
+        self.counters.updates.conflicts.add(u64::from(is_behind));
+        is_behind
     }
 
     /// The channels to subscribe to.

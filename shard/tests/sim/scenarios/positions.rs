@@ -31,7 +31,7 @@ fn ids(id: &str, prev: &str) -> String {
 }
 
 /// Makes `id` the last one of a channel.
-fn set_last_id(world: &World, channel: &str, id: &str) {
+pub(super) fn set_last_id(world: &World, channel: &str, id: &str) {
     let body = format!(
         "{{\"items\":[{{\"channel\":\"{channel}\",\"id\":\"{id}\",\"http-stream\":{{\"content\":\"x\"}}}}]}}"
     );
