@@ -19,6 +19,9 @@ pub(crate) struct Desk<'d> {
     pub(crate) random: &'d mut Random,
     /// It gives all it has, and lets streams follow all of their channels.
     pub(crate) is_calm: bool,
+    /// It holds only with what is its last word: that it has more is known to nobody else where
+    /// the last id is not.
+    pub(crate) is_strict: bool,
 }
 
 impl Desk<'_> {
@@ -100,7 +103,7 @@ impl Desk<'_> {
         let is_behind = reached
             .iter()
             .any(|(channel, to)| *to != Some(self.log.len(*channel)));
-        let is_hold = !is_behind || self.random.chance(50);
+        let is_hold = !is_behind || (!self.is_strict && self.random.chance(50));
         let mut parked = asked.parked;
         if !self.is_calm && reached.len() > 1 && self.random.chance(15) {
             let place = self.random.below(reached.len());

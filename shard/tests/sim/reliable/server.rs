@@ -120,6 +120,7 @@ impl Life {
             log: &self.log,
             random: &mut self.random,
             is_calm: self.is_calm,
+            is_strict: self.is_strict,
         };
         let mut answer = desk.answer(&asked);
         if fate == Fate::Error {
