@@ -194,6 +194,7 @@ impl<S: Socket> Core<S> {
             State::Finishing => self.schedule_in(key, self.settings.linger_ms),
             State::Held(_) => {
                 self.restore_hold_timer(key);
+                self.want_missed_update(key);
                 self.run_queue(key, actions);
             }
             State::Exchange(_) | State::Backend(_) | State::Gone => {}

@@ -144,6 +144,15 @@ impl<S: Socket> Core<S> {
         self.updates.patient.push_back(place);
     }
 
+    /// A stream reads again whose turn has passed meanwhile.
+    pub(super) fn want_missed_update(&mut self, key: ConnKey) {
+        if let Some(session) = self.session_mut(key)
+            && session.doing == Doing::WaitingToUpdate
+        {
+            self.want_update(key, Priority::Patient);
+        }
+    }
+
     /// Begins what is urgent, as far as there is room for it.
     pub(super) fn run_urgent(&mut self, actions: &mut Actions) {
         for _ in 0..URGENT_PER_TURN_MAX {
@@ -232,9 +241,8 @@ impl<S: Socket> Core<S> {
             return Turn::Nothing;
         };
         if is_blocked {
-            // Whatever came of it could not be written. When it reads again, it asks again.
-            session.doing = Doing::Resting;
-            session.wants_update = true;
+            // Whatever came of it could not be written. Until it reads again, items wait: they may
+            // be among what is to be fetched.
             return Turn::Nothing;
         }
         match session.doing {
