@@ -7,7 +7,7 @@ mod deliver;
 pub(super) mod session;
 mod sessions;
 
-pub(super) use sessions::send_framed;
+pub(super) use sessions::{content_filters, send_framed};
 
 use proto::grip::KeepAliveMode;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proto::grip::{Item, StreamForm};
 
 use super::actions::SharedBytes;
+use super::hold::content_filters;
 use super::hub::Mode;
 use super::{Core, Socket};
 
@@ -65,7 +66,13 @@ impl Group {
     /// Whether another item may join. Bounded, because a group is what is written at once, and
     /// because the publisher is held back by the number of groups.
     fn has_room(&self, item: &Item) -> bool {
-        self.items.len() < GROUP_ITEMS_MAX && self.len + content_len(item) <= GROUP_LEN_MAX
+        self.items.len() < GROUP_ITEMS_MAX
+            && self.len + content_len(item) <= GROUP_LEN_MAX
+            && !relies_on_filters(item)
+            && !self
+                .items
+                .first()
+                .is_some_and(|first| relies_on_filters(first))
     }
 
     pub(super) fn items(&self) -> &[Arc<Item>] {
@@ -133,6 +140,12 @@ fn content_len(item: &Item) -> usize {
         Some(StreamForm::Send(content)) => content.chunk().len(),
         Some(StreamForm::Hint | StreamForm::Close | StreamForm::Refresh) | None => 0,
     }
+}
+
+/// Whether streams without filters do not get the item: it stays by itself, so that what they get
+/// of a group is the same for all.
+fn relies_on_filters(item: &Item) -> bool {
+    content_filters(item, Mode::Stream).is_some_and(|names| !names.is_empty())
 }
 
 fn closes(item: &Item) -> bool {

@@ -6,8 +6,10 @@ use proto::grip::{KeepAliveMode, ResponseForm};
 
 use super::HoldKind;
 use super::session::Doing;
+use super::sessions::{Taken, unmet};
 use crate::core::actions::Actions;
 use crate::core::conn::State;
+use crate::core::filter::Filters;
 use crate::core::hub::{Mode, Slice, Subscriber};
 use crate::core::publish::Group;
 use crate::core::updates::Priority;
@@ -88,6 +90,9 @@ impl<S: Socket> Core<S> {
         actions.shared.push(wire.chunked.clone());
         let mut raw = None;
         let whole = 0..wire.chunked.as_slice().len();
+        let plain = Filters::default();
+        let mut items = group.items().iter();
+        let unmet = items.find_map(|item| unmet(plain, item, Mode::Stream));
         let mut count = 0;
         for subscriber in to {
             let Some(row) = self.rows.get_mut(subscriber.conn) else {
@@ -101,6 +106,10 @@ impl<S: Socket> Core<S> {
             }
             if hold.session().is_some() {
                 self.offer_group(*subscriber, slice.entry, group, Some(index), actions);
+                continue;
+            }
+            if let Some(why) = &unmet {
+                self.session_error(subscriber.conn, why, actions);
                 continue;
             }
             count += 1;
@@ -146,6 +155,12 @@ impl<S: Socket> Core<S> {
 
     fn deliver_to_poll(&mut self, key: ConnKey, group: &Group, actions: &mut Actions) {
         for item in group.items() {
+            if let Some(why) = unmet(Filters::default(), item, Mode::Response) {
+                if self.session_error(key, &why, actions) == Taken::Over {
+                    return;
+                }
+                continue;
+            }
             match &item.response {
                 Some(ResponseForm::Send(content)) => {
                     self.answer_hold(key, content, None, actions);

@@ -13,14 +13,14 @@ use crate::core::actions::{Actions, Place};
 use crate::core::answer::Refusal;
 use crate::core::conn::State;
 use crate::core::filter::{self, FilterError, Filters, Verdict};
-use crate::core::hub::Subscriber;
+use crate::core::hub::{Mode, Subscriber};
 use crate::core::publish::Group;
 use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
 
 /// How a hold stands after an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     /// It can take the next one.
     Next,
     /// It waits for something; the rest is to be queued.
@@ -170,11 +170,15 @@ impl<S: Socket> Core<S> {
             Fit::Follows => {}
         }
         let filters = channel.filters;
+        let mode = match self.hold_kind(conn) {
+            Some(HoldKind::Response) => Mode::Response,
+            Some(_) | None => Mode::Stream,
+        };
+        if let Some(why) = unmet(filters, offer.item, mode) {
+            return self.session_error(conn, &why, actions);
+        }
         if filters.is_empty() {
             return self.apply(offer, None, actions);
-        }
-        if let Some(mismatch) = filter::content_mismatch(filters, content_filters(offer.item)) {
-            return self.session_error(conn, &mismatch.to_string(), actions);
         }
         self.filter(offer, filters, 0, None, actions)
     }
@@ -366,34 +370,28 @@ impl<S: Socket> Core<S> {
     /// Does to the hold what the item says; `content`: what filters have made of it.
     fn apply(&mut self, offer: Offer<'_>, content: Option<&[u8]>, actions: &mut Actions) -> Taken {
         let conn = offer.to.conn;
-        let Some(State::Held(hold)) = self.rows.get(conn).map(|row| &row.state) else {
-            return Taken::Over;
+        let kind = match self.hold_kind(conn) {
+            Some(HoldKind::Response) => return self.apply_response(offer, content, actions),
+            Some(kind) => kind,
+            None => return Taken::Over,
         };
-        if !hold.is_stream() {
-            return self.apply_response(offer, content, actions);
-        }
         match &offer.item.stream {
             Some(StreamForm::Send(own)) => {
                 self.advance(offer);
-                match (
-                    content,
-                    offer.chunk,
-                    hold_kind(self.rows.get(conn).map(|row| &row.state)),
-                ) {
-                    (None, Some(place), Some(HoldKind::ChunkedStream)) => {
+                match (content, offer.chunk) {
+                    (None, Some(place)) if kind == HoldKind::ChunkedStream => {
                         actions.send_shared(conn, place.index, place.start..place.end);
                     }
-                    (None, None, Some(HoldKind::ChunkedStream)) => {
+                    (None, None) if kind == HoldKind::ChunkedStream => {
                         let chunk = Arc::clone(own.chunk());
                         let len = chunk.len();
                         actions.shared.push(chunk.into());
                         actions.send_shared(conn, actions.shared.len() - 1, 0..len);
                     }
-                    (changed, _, Some(kind)) => {
+                    (changed, _) => {
                         let bytes = changed.unwrap_or_else(|| own.content());
                         send_framed(conn, kind, bytes, actions);
                     }
-                    (_, _, None) => {}
                 }
                 self.wrote_item(offer, content.unwrap_or_else(|| own.content()).len());
                 Taken::Next
@@ -506,7 +504,12 @@ impl<S: Socket> Core<S> {
 
     /// In debug mode a client is told of an error and its hold ends; else it goes on without the
     /// item (grip-http.md section 17.3).
-    fn session_error(&mut self, key: ConnKey, why: &str, actions: &mut Actions) -> Taken {
+    pub(super) fn session_error(
+        &mut self,
+        key: ConnKey,
+        why: &str,
+        actions: &mut Actions,
+    ) -> Taken {
         let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) else {
             return Taken::Over;
         };
@@ -534,6 +537,14 @@ impl<S: Socket> Core<S> {
             send_framed(key, hold.kind, text.as_bytes(), actions);
         }
         self.end_stream(key, actions);
+    }
+
+    /// How a client is held, if it is.
+    pub(in crate::core) fn hold_kind(&self, key: ConnKey) -> Option<HoldKind> {
+        match &self.rows.get(key)?.state {
+            State::Held(hold) => Some(hold.kind),
+            _ => None,
+        }
     }
 
     /// What is known of one subscription of a session.
@@ -609,22 +620,20 @@ pub(in crate::core) fn send_framed(
     actions.send_scratch(key, start);
 }
 
-fn hold_kind(state: Option<&State>) -> Option<HoldKind> {
-    match state {
-        Some(State::Held(hold)) => Some(hold.kind),
+/// The content filters that the author of an item counts on, in the format of one mode.
+pub(in crate::core) fn content_filters(item: &Item, mode: Mode) -> Option<&[String]> {
+    match (mode, &item.stream, &item.response) {
+        (Mode::Stream, Some(StreamForm::Send(content)), _) => content.content_filters.as_deref(),
+        (Mode::Response, _, Some(ResponseForm::Send(content))) => {
+            content.content_filters.as_deref()
+        }
         _ => None,
     }
 }
 
-/// The content filters that the author of an item counts on; whichever format is sent.
-fn content_filters(item: &Item) -> Option<&[String]> {
-    let stream = match &item.stream {
-        Some(StreamForm::Send(content)) => content.content_filters.as_deref(),
-        _ => None,
-    };
-    let response = match &item.response {
-        Some(ResponseForm::Send(content)) => content.content_filters.as_deref(),
-        _ => None,
-    };
-    stream.or(response)
+/// Why a hold with these filters does not get an item that counts on others (grip-http.md section
+/// 17.5).
+pub(super) fn unmet(filters: Filters, item: &Item, mode: Mode) -> Option<String> {
+    let mismatch = filter::content_mismatch(filters, content_filters(item, mode))?;
+    Some(mismatch.to_string())
 }

@@ -243,3 +243,42 @@ fn a_close_from_the_user_itself_leaves_the_stream_open() {
     world.send_out(&close("bob"));
     assert_eq!(world.statuses(client), [200]);
 }
+
+/// Line 208, for an item whose formats count on different filters.
+#[test]
+fn each_kind_of_hold_goes_by_the_content_filters_of_its_own_format() {
+    let mut world = stage();
+    let poll = filtered(&mut world, "response", "var-subst", "user=al");
+    world.send_out(
+        r#"{"items":[{"channel":"c","http-stream":{"content":"x","content-filters":[]},
+            "http-response":{"body":"hi %(user)s","content-filters":["var-subst"]}}]}"#,
+    );
+    assert_eq!(content(&world, poll), "hi al");
+}
+
+/// Line 208, for holds without any filter: they would get a template as it is.
+#[test]
+fn a_hold_without_filters_is_left_out_by_an_item_that_counts_on_one() {
+    for mode in ["stream", "response"] {
+        let mut world = silent();
+        let plain = page(&format!("Grip-Hold: {mode}\r\nGrip-Channel: c\r\n"), "now");
+        let (client, _) = world.answered(GET, &plain);
+        world.send_out(&relying("%(user)s", "[\"var-subst\"]"));
+        world.send_out(&relying("b", "[]"));
+        let before = if mode == "stream" { "now" } else { "" };
+        assert_eq!(content(&world, client), format!("{before}b"));
+    }
+}
+
+/// Line 209, for holds without any filter.
+#[test]
+fn debug_mode_tells_holds_without_filters_what_an_item_counts_on() {
+    let mut world = stage();
+    let plain = |mode: &str| page(&format!("Grip-Hold: {mode}\r\nGrip-Channel: c\r\n"), "now");
+    let (stream, _) = world.answered(GET, &plain("stream"));
+    let (poll, _) = world.answered(GET, &plain("response"));
+    world.send_out(&relying("x", "[\"var-subst\"]"));
+    let text = "content filter mismatch: subscription= message=var-subst";
+    assert_eq!(content(&world, stream), format!("now\n\n{text}\n"));
+    assert_eq!(world.statuses(poll), [502]);
+}
