@@ -24,7 +24,7 @@ mod shape;
 pub(crate) mod test_random;
 mod tree;
 
-pub use fields::{allows_large_content, decode_fields};
+pub use fields::decode_fields;
 pub use instruct::{
     CONTENT_LEN_MAX, Channel, FILTERS_MAX, HOLD_TIMEOUT_S_DEFAULT, HOLD_TIMEOUT_S_MIN, Hold,
     HoldMode, Instruct, InstructError, InstructResponse, KEEP_ALIVE_TIMEOUT_S_DEFAULT,

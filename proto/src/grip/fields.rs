@@ -20,28 +20,6 @@ pub fn decode_fields(fields: &[Field<'_>], base: &str) -> Result<Instruct, Instr
     draft(fields, base).map(|draft| draft.finish(None))
 }
 
-/// Whether content above [`CONTENT_LEN_MAX`](crate::grip::CONTENT_LEN_MAX) is allowed: it can be
-/// streamed before the hold begins. Needs `Grip-Hold: stream`, or no hold and a next link, and no
-/// channel whose filter changes content (`build-id`). GRIP; Pushpin does so.
-#[must_use]
-pub fn allows_large_content(fields: &[Field<'_>]) -> bool {
-    let streams = match field_values(fields, "Grip-Hold").next() {
-        Some(mode) => mode == b"stream",
-        None => has_param(fields, "Grip-Link", b"rel", b"next"),
-    };
-    streams && !has_param(fields, "Grip-Channel", b"filter", b"build-id")
-}
-
-/// Whether any piece of the list fields called `name` has the parameter `key=value`.
-fn has_param(fields: &[Field<'_>], name: &str, key: &[u8], value: &[u8]) -> bool {
-    field_values(fields, name).flat_map(pieces).any(|piece| {
-        let (_first, params) = Params::behind_first(piece);
-        params
-            .filter_map(Result::ok)
-            .any(|param| param.name == key && param.value.as_deref() == Some(value))
-    })
-}
-
 /// Reads the fields without applying defaults.
 pub(super) fn draft(fields: &[Field<'_>], base: &str) -> Result<Draft, InstructError> {
     let seen = Seen::new(fields);

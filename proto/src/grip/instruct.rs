@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::{is_grip_name, shape::ShapeError};
 use crate::http::reason_phrase;
 
-/// Bytes of content that a response with instructions may have, and a request whose response has
-/// them; see [`allows_large_content`](crate::grip::allows_large_content).
+/// Bytes of content that a response with instructions may have where all of it is gathered first,
+/// and a request whose response has them.
 pub const CONTENT_LEN_MAX: usize = 100_000;
 /// Default of a response hold's timeout, in seconds.
 pub const HOLD_TIMEOUT_S_DEFAULT: u32 = 55;
