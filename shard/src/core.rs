@@ -147,6 +147,8 @@ pub struct Core<S> {
     periods_max: usize,
     /// What filters have made of an item's content.
     filtered: Vec<u8>,
+    /// Until then no further line about filters that failed is logged.
+    filter_quiet_until_ms: u64,
 }
 
 impl<S> Links for Pages<Row<S>> {
@@ -198,6 +200,7 @@ impl<S: Socket> Core<S> {
             periods: HashMap::default(),
             periods_max: 0,
             filtered: Vec::new(),
+            filter_quiet_until_ms: 0,
         }
     }
 
@@ -351,6 +354,11 @@ impl<S: Socket> Core<S> {
             },
             state,
         })
+    }
+
+    /// Which connection of its row this is; 0 if there is none.
+    fn serial_of(&self, key: ConnKey) -> u32 {
+        self.rows.get(key).map_or(0, |row| row.serial)
     }
 
     fn set_state(&mut self, key: ConnKey, state: State) {

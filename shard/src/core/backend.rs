@@ -167,7 +167,7 @@ impl<S: Socket> Core<S> {
             Acquired::Wait => {
                 exchange.backend = Link::Waiting;
                 self.schedule_in(key, self.settings.connect_timeout_ms);
-                let serial = self.rows.get(key).map_or(0, |row| row.serial);
+                let serial = self.serial_of(key);
                 if let Some(pool) = self.pools.get_mut(pool) {
                     pool.waiting.push_back((key, serial));
                 }
@@ -541,7 +541,7 @@ impl<S: Socket> Core<S> {
     /// Takes those off the front of a queue who wait no more. They grow old in order.
     fn forget_gone(&mut self, pool: PoolId) {
         if let Some(client) = self.next_waiting(pool) {
-            let serial = self.rows.get(client).map_or(0, |row| row.serial);
+            let serial = self.serial_of(client);
             if let Some(entry) = self.pools.get_mut(pool) {
                 entry.waiting.push_front((client, serial));
             }

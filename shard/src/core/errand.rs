@@ -26,7 +26,7 @@ use super::routes::RouteId;
 use super::{ConnKey, Core, Socket};
 
 /// Errands under way at the same time; further ones wait.
-pub(super) const UNDER_WAY_MAX: usize = 128;
+const UNDER_WAY_MAX: usize = 128;
 
 /// Content that an errand keeps for holds that join it later; beyond it none can.
 const JOINABLE_LEN_MAX: usize = 100_000;
@@ -66,7 +66,7 @@ pub(super) struct Errand {
     pub(super) instruct: Option<Rc<Instruct>>,
     /// What the answer's content goes through.
     pub(super) response_filter: Option<ResponseFilter>,
-    /// The question, then the answer: content that is needed as a whole, or for those who join.
+    /// Of the answer: content that is needed as a whole, or for those who join.
     pub(super) content: Vec<u8>,
     /// Content has reached the holds.
     pub(super) has_begun: bool,
@@ -166,7 +166,7 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) -> Option<(ConnKey, bool)> {
         let url = Url::parse(request.url).ok()?;
-        let holder = holder.map(|key| (key, self.rows.get(key).map_or(0, |row| row.serial)));
+        let holder = holder.map(|key| (key, self.serial_of(key)));
         let identity = request.is_shared.then(|| identity(&purpose, request));
         let joined = identity
             .as_deref()
@@ -397,7 +397,6 @@ impl<S: Socket> Core<S> {
             return;
         };
         errand.status = Some(head.status);
-        errand.content.clear();
         let is_good = match &errand.purpose {
             Purpose::Next => self.next_head(&mut errand, head, actions),
             Purpose::Gone { .. } => true,
@@ -514,12 +513,10 @@ impl<S: Socket> Core<S> {
     pub(super) fn errand_done(
         &mut self,
         key: ConnKey,
-        mut exchange: Box<Exchange>,
+        exchange: Box<Exchange>,
         actions: &mut Actions,
     ) {
-        let errand = exchange.errand.take();
-        self.leave_errand(key, exchange, errand.as_deref(), actions);
-        let Some(mut errand) = errand else {
+        let Some(mut errand) = self.end_errand(key, exchange, actions) else {
             return;
         };
         match errand.purpose.clone() {
@@ -547,14 +544,12 @@ impl<S: Socket> Core<S> {
     pub(super) fn errand_failed(
         &mut self,
         key: ConnKey,
-        mut exchange: Box<Exchange>,
+        exchange: Box<Exchange>,
         failure: RequestFailure,
         actions: &mut Actions,
     ) {
         self.counters.updates.errands_failed.add(1);
-        let errand = exchange.errand.take();
-        self.leave_errand(key, exchange, errand.as_deref(), actions);
-        let Some(errand) = errand else {
+        let Some(errand) = self.end_errand(key, exchange, actions) else {
             return;
         };
         log::debug!("{}: {failure}", errand.url);
@@ -570,25 +565,15 @@ impl<S: Socket> Core<S> {
         }
     }
 
-    /// Ends an errand whose answer nobody waits for any more.
+    /// Takes an errand out of every table, with its connection if it still has one.
     pub(super) fn end_errand(
         &mut self,
         key: ConnKey,
         mut exchange: Box<Exchange>,
         actions: &mut Actions,
-    ) {
-        let errand = exchange.errand.take();
-        self.leave_errand(key, exchange, errand.as_deref(), actions);
-    }
-
-    /// Takes an errand out of every table, with its connection if it still has one.
-    fn leave_errand(
-        &mut self,
-        key: ConnKey,
-        mut exchange: Box<Exchange>,
-        errand: Option<&Errand>,
-        actions: &mut Actions,
-    ) {
+    ) -> Option<Box<Errand>> {
+        let ended = exchange.errand.take();
+        let errand = ended.as_deref();
         self.let_go_of_backend(&mut exchange, actions);
         if let Some(identity) = errand.and_then(|errand| errand.identity.as_deref()) {
             self.errands.index.remove(identity);
@@ -602,6 +587,7 @@ impl<S: Socket> Core<S> {
         self.set_state(key, State::Gone);
         self.wheel.cancel(&mut self.rows, key);
         actions.list.push(Action::Close(key));
+        ended
     }
 
     /// The addresses of a name are there; none if it was not found.

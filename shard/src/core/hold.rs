@@ -39,6 +39,12 @@ impl Hold {
         self.kind != HoldKind::Response
     }
 
+    /// The timeout of a keep-alive that an item puts off, in milliseconds.
+    pub(super) fn idle_timeout_ms(&self) -> Option<u32> {
+        let keep_alive = self.details.as_ref()?.keep_alive.as_ref()?;
+        (keep_alive.mode == KeepAliveMode::Idle).then_some(keep_alive.timeout_ms)
+    }
+
     /// Its session, if its instructions need one.
     pub(super) fn session(&self) -> Option<&Session> {
         self.details.as_ref()?.session.as_deref()

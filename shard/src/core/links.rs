@@ -12,6 +12,8 @@ use super::errand::{Errand, Purpose, Request};
 use super::filter::{self, Decision, Filter, FilterError, ResponseFilter};
 use super::hold::session::{Doing, NextLink, Session};
 use super::hold::{Hold, HoldKind};
+use super::routes::RouteId;
+use super::timers::jitter;
 use super::updates::{Priority, Turn};
 use super::{ConnKey, Core, Socket};
 
@@ -190,11 +192,7 @@ impl<S: Socket> Core<S> {
         actions.shared.push(SharedBytes::Shard(chunk.into()));
         let index = actions.shared.len() - 1;
         for key in holders {
-            let kind = match self.rows.get(key).map(|row| &row.state) {
-                Some(State::Held(hold)) => hold.kind,
-                _ => continue,
-            };
-            if kind == HoldKind::ChunkedStream {
+            if self.hold_kind(key) == Some(HoldKind::ChunkedStream) {
                 self.stop_keep_alive(key);
                 actions.send_shared(key, index, 0..len);
             } else {
@@ -210,8 +208,8 @@ impl<S: Socket> Core<S> {
             return;
         }
         self.stop_keep_alive(key);
-        if let Some(State::Held(hold)) = self.rows.get(key).map(|row| &row.state) {
-            super::hold::send_framed(key, hold.kind, content, actions);
+        if let Some(kind) = self.hold_kind(key) {
+            super::hold::send_framed(key, kind, content, actions);
         }
     }
 
@@ -306,7 +304,7 @@ impl<S: Socket> Core<S> {
         self.counters.updates.links_failed.add(1);
         let now_ms = self.now.ms;
         for key in self.live_holders(errand) {
-            let serial = u64::from(self.rows.get(key).map_or(0, |row| row.serial));
+            let serial = self.serial_of(key);
             let Some(session) = self.session_mut(key) else {
                 continue;
             };
@@ -319,7 +317,7 @@ impl<S: Socket> Core<S> {
                 continue;
             }
             let pause_ms = BACK_OFF_MS << (next.failures - 1);
-            next.due_ms = now_ms + pause_ms + serial * 7919 % BACK_OFF_JITTER_MS;
+            next.due_ms = now_ms + pause_ms + jitter(serial, BACK_OFF_JITTER_MS);
             session.doing = Doing::BackingOff;
             self.arm_hold(key);
         }
@@ -331,56 +329,45 @@ impl<S: Socket> Core<S> {
         }
     }
 
-    /// Tells the gone link of a session that has ended.
+    /// Tells the gone link of a session that has ended, if it has one.
     pub(super) fn tell_gone(&mut self, hold: &mut Hold, actions: &mut Actions) {
-        let Some(url) = hold.session_mut().and_then(|session| session.gone.take()) else {
-            return;
-        };
-        let client_url = hold.session().map(|session| session.client_url.clone());
-        let (route, target) = (hold.route, usize::from(hold.target));
-        let client_url = client_url.unwrap_or_default();
-        self.post_gone(route, target, &client_url, &url, None, actions);
+        if let Some(gone) = Gone::take(hold) {
+            self.post_gone(&gone, None, actions);
+        }
     }
 
     /// Tells the gone link of a long-poll that is about to ask again; false: it has none.
     pub(super) fn tell_gone_before_retry(&mut self, key: ConnKey, actions: &mut Actions) -> bool {
-        let State::Held(mut hold) = self.take_state(key) else {
+        let gone = match self.rows.get_mut(key).map(|row| &mut row.state) {
+            Some(State::Held(hold)) => Gone::take(hold),
+            _ => None,
+        };
+        let Some(gone) = gone else {
             return false;
         };
-        let Some(url) = hold.session_mut().and_then(|session| session.gone.take()) else {
-            self.set_state(key, State::Held(hold));
-            return false;
-        };
-        let (route, target) = (hold.route, usize::from(hold.target));
-        let client_url = hold.session().map(|session| session.client_url.clone());
-        self.set_state(key, State::Held(hold));
-        let serial = self.rows.get(key).map_or(0, |row| row.serial);
-        let retry = Some((key, serial));
-        let client_url = client_url.unwrap_or_default();
-        if !self.post_gone(route, target, &client_url, &url, retry, actions) {
+        let retry = Some((key, self.serial_of(key)));
+        if !self.post_gone(&gone, retry, actions) {
             self.gone_told(retry, None, actions);
         }
         true
     }
 
+    /// False: the link leads nowhere.
     fn post_gone(
         &mut self,
-        route: super::routes::RouteId,
-        target: usize,
-        client_url: &str,
-        url: &str,
+        gone: &Gone,
         retry: Option<(ConnKey, u32)>,
         actions: &mut Actions,
     ) -> bool {
         let request = Request {
-            route,
-            target,
+            route: gone.route,
+            target: gone.target,
             method: "POST",
-            url,
+            url: &gone.url,
             fields: &[],
             positions: &[],
             content: &[],
-            client_url,
+            client_url: &gone.client_url,
             timeout_ms: None,
             is_shared: false,
         };
@@ -496,6 +483,28 @@ impl<S: Socket> Core<S> {
             };
             self.answered(key, at, decision.clone(), content, actions);
         }
+    }
+}
+
+/// What it takes to tell a gone link.
+struct Gone {
+    route: RouteId,
+    target: usize,
+    url: Box<str>,
+    client_url: Box<str>,
+}
+
+impl Gone {
+    /// The gone link of a hold, which is then told only once.
+    fn take(hold: &mut Hold) -> Option<Self> {
+        let (route, target) = (hold.route, usize::from(hold.target));
+        let session = hold.session_mut()?;
+        Some(Self {
+            route,
+            target,
+            url: session.gone.take()?,
+            client_url: session.client_url.clone(),
+        })
     }
 }
 

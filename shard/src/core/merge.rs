@@ -22,7 +22,7 @@ use super::updates::Turn;
 use super::{ConnKey, Core, Socket};
 
 /// Requests for the sake of holds that are under way at the same time; further ones wait.
-pub(super) const UNDER_WAY_MAX: usize = 128;
+const UNDER_WAY_MAX: usize = 128;
 
 /// Which merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl<S: Socket> Core<S> {
             &exchange.positions,
         );
         if !self.merges.has_room() && self.merges.find(identity.as_deref()).is_none() {
-            let serial = self.rows.get(key).map_or(0, |row| row.serial);
+            let serial = self.serial_of(key);
             exchange.backend = Link::Following;
             self.set_state(key, State::Exchange(exchange));
             self.merges.orphans.push_back((key, serial));
@@ -144,7 +144,7 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) -> Turn {
         if let Some(id) = self.merges.find(identity.as_deref()) {
-            let serial = self.rows.get(key).map_or(0, |row| row.serial);
+            let serial = self.serial_of(key);
             self.merges.follow(id, (key, serial));
             exchange.backend = Link::Following;
             self.set_state(key, State::Exchange(exchange));
@@ -191,9 +191,7 @@ impl<S: Socket> Core<S> {
             return true;
         }
         // A response hold is gathered in any case; others may join until it is complete.
-        let is_poll = grip::is_json_instruct(head.fields)
-            || field_values(head.fields, "Grip-Hold").next() == Some(b"response");
-        if !is_poll || !is_open_to_others(head) {
+        if !is_gathered(head) || !is_open_to_others(head) {
             self.dissolve(exchange);
         }
         false
@@ -311,8 +309,6 @@ fn identity(route: RouteId, packed: &[u8], positions: &[u8]) -> Option<Box<[u8]>
 
 /// Whether the whole of an answer can be gathered and given to several.
 fn may_share(head: &ResponseHead<'_, '_>) -> bool {
-    let is_poll = grip::is_json_instruct(head.fields)
-        || field_values(head.fields, "Grip-Hold").next() == Some(b"response");
     let is_stream = field_values(head.fields, "Grip-Hold").next() == Some(b"stream")
         || field_values(head.fields, "Grip-Link").next().is_some();
     let is_short = match head.framing {
@@ -320,7 +316,13 @@ fn may_share(head: &ResponseHead<'_, '_>) -> bool {
         Framing::Length(len) => len <= grip::CONTENT_LEN_MAX as u64,
         Framing::Chunked | Framing::UntilClose => false,
     };
-    is_open_to_others(head) && (is_poll || (is_short && !is_stream))
+    is_open_to_others(head) && (is_gathered(head) || (is_short && !is_stream))
+}
+
+/// Whether all of an answer is gathered before anything is done with it, shared or not.
+fn is_gathered(head: &ResponseHead<'_, '_>) -> bool {
+    grip::is_json_instruct(head.fields)
+        || field_values(head.fields, "Grip-Hold").next() == Some(b"response")
 }
 
 /// Whether an answer is meant for more than the one who has asked.

@@ -29,6 +29,12 @@ enum Due {
     Nothing,
 }
 
+/// A number below `max` of a connection's own, so that timers of many do not fall into one moment.
+/// Neighbours are spread by the factor, a prime.
+pub(super) fn jitter(serial: u32, max: u64) -> u64 {
+    u64::from(serial) * 7919 % max
+}
+
 impl<S: Socket> Core<S> {
     /// Handles timers that are due.
     pub fn expire(&mut self, actions: &mut Actions) {

@@ -28,7 +28,7 @@ const STEP_MS: u64 = 100;
 const URGENT_PER_TURN_MAX: usize = 512;
 
 /// How soon an update has to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     /// Spread over time.
     Patient,

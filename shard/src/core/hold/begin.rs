@@ -377,7 +377,7 @@ impl<S: Socket> Core<S> {
             .as_ref()
             .and_then(|hold| hold.keep_alive.as_ref());
         let keep_alive = keep_alive.map(|keep_alive| held_keep_alive(keep_alive, kind));
-        let serial = self.rows.get(key).map_or(0, |row| row.serial);
+        let serial = self.serial_of(key);
         let due_ms = keep_alive
             .as_ref()
             .map(|keep_alive| self.now.ms + super::deliver::spread(serial, keep_alive.timeout_ms));

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use proto::grip::{KeepAliveMode, ResponseForm};
+use proto::grip::ResponseForm;
 
 use super::HoldKind;
 use super::session::Doing;
@@ -12,6 +12,7 @@ use crate::core::conn::State;
 use crate::core::filter::Filters;
 use crate::core::hub::{Mode, Slice, Subscriber};
 use crate::core::publish::Group;
+use crate::core::timers::jitter;
 use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
 
@@ -131,11 +132,7 @@ impl<S: Socket> Core<S> {
                 HoldKind::MuteStream | HoldKind::Response => {}
             }
             let is_blocked = row.flags.is_blocked;
-            let idle_ms = hold.details.as_ref().and_then(|details| {
-                let keep_alive = details.keep_alive.as_ref()?;
-                (keep_alive.mode == KeepAliveMode::Idle && !is_blocked)
-                    .then_some(keep_alive.timeout_ms)
-            });
+            let idle_ms = hold.idle_timeout_ms().filter(|_| !is_blocked);
             if let Some(ms) = idle_ms {
                 self.schedule_keep_alive(subscriber.conn, ms);
             }
@@ -203,7 +200,7 @@ impl<S: Socket> Core<S> {
 
     /// Spreads keep-alives: a fixed part of the period, by the connection's own number.
     pub(in crate::core) fn schedule_keep_alive(&mut self, key: ConnKey, timeout_ms: u32) {
-        let serial = self.rows.get(key).map_or(0, |row| row.serial);
+        let serial = self.serial_of(key);
         let pause_ms = spread(serial, timeout_ms);
         let now_ms = self.now.ms;
         if let Some(session) = self.session_mut(key) {
@@ -321,6 +318,5 @@ impl<S: Socket> Core<S> {
 /// Milliseconds until a keep-alive that is due in `timeout_ms`, earlier by a part of its own.
 pub(super) fn spread(serial: u32, timeout_ms: u32) -> u64 {
     let jitter_ms = KEEP_ALIVE_JITTER_MS.min(u64::from(timeout_ms) / 2).max(1);
-    let early = u64::from(serial) * 7919 % jitter_ms;
-    u64::from(timeout_ms).saturating_sub(early)
+    u64::from(timeout_ms).saturating_sub(jitter(serial, jitter_ms))
 }

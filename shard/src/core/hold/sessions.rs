@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use proto::grip::{Item, KeepAliveMode, ResponseBody, ResponseForm, StreamForm, patch};
+use proto::grip::{Item, ResponseBody, ResponseForm, StreamForm, patch};
 use proto::http1::encode;
 
-use super::session::{Doing, Fit, SessionChannel};
+use super::session::{Doing, Fit, Queued, SessionChannel};
 use super::{Hold, HoldKind};
 use crate::core::actions::{Actions, Place};
 use crate::core::answer::Refusal;
@@ -17,6 +17,9 @@ use crate::core::hub::{Mode, Subscriber};
 use crate::core::publish::Group;
 use crate::core::updates::Priority;
 use crate::core::{ConnKey, Core, Socket};
+
+/// Between two lines about filters that failed: an item may fail for all holds of its channel.
+const FILTER_QUIET_MS: u64 = 1000;
 
 /// How a hold stands after an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,21 @@ struct Offer<'i> {
     item: &'i Arc<Item>,
     /// Where its chunk lies among the shared bytes of the actions under way.
     chunk: Option<Place>,
+}
+
+impl<'i> Offer<'i> {
+    /// An item that has waited for this hold.
+    fn queued(conn: ConnKey, queued: &'i Queued) -> Self {
+        Self {
+            to: Subscriber {
+                conn,
+                slot: queued.slot,
+            },
+            entry: queued.entry,
+            item: &queued.item,
+            chunk: None,
+        }
+    }
 }
 
 impl<S: Socket> Core<S> {
@@ -141,15 +159,7 @@ impl<S: Socket> Core<S> {
             if let Some(session) = hold.session_mut() {
                 session.is_skipping = false;
             }
-            let offer = Offer {
-                to: Subscriber {
-                    conn: key,
-                    slot: queued.slot,
-                },
-                entry: queued.entry,
-                item: &queued.item,
-                chunk: None,
-            };
+            let offer = Offer::queued(key, &queued);
             if self.take_item(offer, actions) != Taken::Next {
                 return;
             }
@@ -304,7 +314,7 @@ impl<S: Socket> Core<S> {
         };
         if let Some(session) = self.session_mut(conn) {
             let item = Arc::clone(offer.item);
-            session.queue.push_front(super::session::Queued {
+            session.queue.push_front(Queued {
                 entry: offer.entry,
                 slot,
                 item,
@@ -337,15 +347,7 @@ impl<S: Socket> Core<S> {
         let Some(queued) = session.queue.pop_front() else {
             return;
         };
-        let offer = Offer {
-            to: Subscriber {
-                conn: key,
-                slot: queued.slot,
-            },
-            entry: queued.entry,
-            item: &queued.item,
-            chunk: None,
-        };
+        let offer = Offer::queued(key, &queued);
         let filters = self
             .session_channel(key, queued.slot)
             .map(|channel| channel.filters)
@@ -450,28 +452,22 @@ impl<S: Socket> Core<S> {
         self.counters.deliveries.delivered.add(1);
         self.counters.deliveries.delivered_bytes.add(len as u64);
         let key = offer.to.conn;
-        let now_ms = self.now.ms;
         let Some(row) = self.rows.get_mut(key) else {
             return;
         };
-        let (serial, is_blocked) = (row.serial, row.flags.is_blocked);
+        let is_blocked = row.flags.is_blocked;
         let State::Held(hold) = &mut row.state else {
             return;
         };
-        let idle_ms = hold.details.as_ref().and_then(|details| {
-            let keep_alive = details.keep_alive.as_ref()?;
-            (keep_alive.mode == KeepAliveMode::Idle && !is_blocked).then_some(keep_alive.timeout_ms)
-        });
-        let has_next = hold.session().is_some_and(|session| session.next.is_some());
-        let Some(session) = hold.session_mut() else {
-            return;
-        };
-        if has_next && let Some(channel) = session.channel_mut(offer.to.slot) {
+        let idle_ms = hold.idle_timeout_ms().filter(|_| !is_blocked);
+        if let Some(session) = hold.session_mut()
+            && session.next.is_some()
+            && let Some(channel) = session.channel_mut(offer.to.slot)
+        {
             channel.is_active = true;
         }
         if let Some(ms) = idle_ms {
-            session.keep_alive_due_ms = now_ms + super::deliver::spread(serial, ms);
-            self.arm_hold(key);
+            self.schedule_keep_alive(key, ms);
         }
     }
 
@@ -497,8 +493,11 @@ impl<S: Socket> Core<S> {
         actions: &mut Actions,
     ) -> Taken {
         self.counters.updates.filter_errors.add(1);
-        let channel = &offer.item.channel;
-        log::warn!("filter error on channel {channel}: {error}");
+        if self.now.ms >= self.filter_quiet_until_ms {
+            self.filter_quiet_until_ms = self.now.ms + FILTER_QUIET_MS;
+            let channel = &offer.item.channel;
+            log::warn!("filter error on channel {channel}: {error}");
+        }
         self.session_error(offer.to.conn, &format!("filter error: {error}"), actions)
     }
 
